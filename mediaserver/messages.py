@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
+from mediaserver.sdp.model import Answer
+
 RoomId = NewType("RoomId", str)
 PeerId = NewType("PeerId", str)
 TrackId = NewType("TrackId", str)
@@ -52,6 +54,19 @@ class SectionsNeeded:
 
     audio: int = 0
     video: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OfferApplied:
+    """`OfferResult` before its answer became text (that is done outside the worker)."""
+
+    answer: Answer
+    mid_to_track: Mapping[str, TrackId]
+    published: tuple[PublishedTrack, ...]
+    unpublished: tuple[TrackId, ...]
+    attached: tuple[TrackId, ...]
+    unsupported: tuple[TrackId, ...]
+    requirements: Mapping[PeerId, SectionsNeeded]
 
 
 @dataclass(frozen=True, slots=True)

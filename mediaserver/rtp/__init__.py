@@ -1,0 +1,1 @@
+"""RTP arithmetic and formats, without I/O."""

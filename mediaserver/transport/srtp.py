@@ -1,0 +1,56 @@
+"""libsrtp below pylibsrtp: the one module that touches pylibsrtp's private binding.
+
+The plane protects and unprotects packets in place in its own buffers. pylibsrtp's `Session.protect`
+copies twice and allocates; calling the same libsrtp through its binding costs a third
+(docs/decisions.md). `tests/unit/test_seams.py` pins every private name used here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pylibsrtp import Policy, Session
+from pylibsrtp._binding import ffi, lib
+
+protect = lib.srtp_protect
+protect_rtcp = lib.srtp_protect_rtcp
+unprotect = lib.srtp_unprotect
+unprotect_rtcp = lib.srtp_unprotect_rtcp
+
+MAX_TRAILER = 16 + 4 + 16
+"""Bytes that protecting may append: authentication tag, SRTCP index, and slack."""
+
+GCM_TAG, CM_TAG = 16, 10
+
+
+def handle(session: Session) -> Any:
+    """The libsrtp context of a session; valid as long as the session lives."""
+    return session._srtp[0]
+
+
+def test_sessions(profile: int, key_length: int) -> tuple[Session, Session]:
+    """A sending and a receiving session that share a fixed key, for tests and benchmarks."""
+    key = bytes(range(key_length))
+    sessions = []
+    for ssrc_type in (Policy.SSRC_ANY_OUTBOUND, Policy.SSRC_ANY_INBOUND):
+        policy = Policy(key=key, ssrc_type=ssrc_type, srtp_profile=profile)
+        policy.allow_repeat_tx = True
+        policy.window_size = 1024
+        sessions.append(Session(policy))
+    return sessions[0], sessions[1]
+
+
+__all__ = [
+    "CM_TAG",
+    "GCM_TAG",
+    "MAX_TRAILER",
+    "Policy",
+    "Session",
+    "ffi",
+    "handle",
+    "protect",
+    "protect_rtcp",
+    "test_sessions",
+    "unprotect",
+    "unprotect_rtcp",
+]

@@ -1,0 +1,205 @@
+"""Peers of a real media worker, with aiortc's RTCPeerConnection as the client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from aiortc import RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from aiortc.mediastreams import AudioStreamTrack
+
+from mediaserver.errors import BadOffer, PortTaken, UnknownPeer
+from mediaserver.messages import (
+    DataReceived,
+    MediaEvent,
+    PeerConnected,
+    PeerId,
+    RoomId,
+    SectionsNeeded,
+    TrackId,
+    TrackIntent,
+)
+from mediaserver.workers import MediaWorkers
+
+ROOM = RoomId("room")
+
+
+class Events:
+    """Collects events; `wait` gives the first that fits, also one that came before."""
+
+    def __init__(self) -> None:
+        self._seen: list[MediaEvent] = []
+        self._changed = asyncio.Condition()
+
+    def __call__(self, event: MediaEvent) -> None:
+        self._seen.append(event)
+        task = asyncio.get_running_loop().create_task(self._notify())
+        task.add_done_callback(lambda _task: None)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def wait(self, event: MediaEvent) -> MediaEvent:
+        async with self._changed:
+            await asyncio.wait_for(
+                self._changed.wait_for(lambda: event in self._seen), timeout=10
+            )
+        return event
+
+
+class Colour(VideoStreamTrack):
+    """320x240 frames of one grey level that is known."""
+
+    async def recv(self) -> av.VideoFrame:
+        pts, time_base = await self.next_timestamp()
+        frame = av.VideoFrame.from_ndarray(np.full((360, 320), 180, np.uint8), format="yuv420p")
+        frame.pts, frame.time_base = pts, Fraction(time_base)
+        return frame
+
+
+class Client:
+    """One RTCPeerConnection that lets the media worker answer."""
+
+    def __init__(self, media: MediaWorkers, name: str) -> None:
+        self.media = media
+        self.peer_id = PeerId(name)
+        self.connection = RTCPeerConnection()
+        self.tracks: asyncio.Queue[object] = asyncio.Queue()
+        self.connection.on("track", self.tracks.put_nowait)
+
+    async def offer(self):
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        result = await self.media.answer(
+            self.peer_id, self.connection.localDescription.sdp
+        )
+        await self.connection.setRemoteDescription(
+            RTCSessionDescription(sdp=result.answer_sdp, type="answer")
+        )
+        return result
+
+    async def publish(self, *tracks) -> None:
+        for track in tracks:
+            self.connection.addTransceiver(track, direction="sendonly")
+            await self.media.expect_track(
+                self.peer_id,
+                TrackIntent(
+                    TrackId(f"TR_{self.peer_id}_{track.kind}"),
+                    track.id,
+                    track.kind,
+                    f"{self.peer_id}|TR_{track.kind}",
+                    labels={"participantId": str(self.peer_id)},
+                ),
+            )
+        await self.offer()
+
+
+@pytest.fixture
+async def media() -> AsyncIterator[MediaWorkers]:
+    workers = MediaWorkers(host="127.0.0.1", log_level="WARNING")
+    workers.events = Events()  # type: ignore[attr-defined]
+    workers.set_event_handler(workers.events)
+    await workers.start()
+    yield workers
+    await workers.stop()
+
+
+@pytest.fixture
+async def join(media: MediaWorkers):
+    clients: list[Client] = []
+
+    async def join(name: str) -> Client:
+        client = Client(media, name)
+        clients.append(client)
+        await media.add_peer(ROOM, client.peer_id)
+        return client
+
+    yield join
+    for client in clients:
+        await client.connection.close()
+
+
+async def test_a_subscriber_decodes_what_the_publisher_encoded(media, join) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    await alice.publish(AudioStreamTrack(), Colour())
+    bob.connection.addTransceiver("audio", direction="recvonly")
+    bob.connection.addTransceiver("video", direction="recvonly")
+    await media.subscribe(bob.peer_id, [TrackId("TR_alice_audio"), TrackId("TR_alice_video")])
+    result = await bob.offer()
+    assert sorted(result.mid_to_track.values()) == ["TR_alice_audio", "TR_alice_video"]
+    await media.events.wait(PeerConnected(bob.peer_id))
+    got = {track.kind: track for track in [await bob.tracks.get(), await bob.tracks.get()]}
+    frame = await asyncio.wait_for(got["video"].recv(), 10)
+    assert abs(float(frame.to_ndarray(format="gray").mean()) - 190) < 15
+    sound = await asyncio.wait_for(got["audio"].recv(), 10)
+    assert sound.sample_rate == 48000
+    stats = await media.stats()
+    assert stats["unprotect_errors"] == 0
+    assert stats["protect_errors"] == 0
+
+
+async def test_data_messages_reach_the_control_side_and_go_out_once_the_channel_opens(
+    media, join
+) -> None:
+    alice = await join("alice")
+    channel = alice.connection.createDataChannel("_reliable")
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+    channel.on("message", received.put_nowait)
+    channel.on("open", lambda: channel.send(b"up"))
+    await media.send_data([alice.peer_id], "_reliable", b"queued before open")
+    await alice.offer()
+    await media.events.wait(DataReceived(alice.peer_id, "_reliable", b"up"))
+    assert await asyncio.wait_for(received.get(), 5) == b"queued before open"
+
+
+async def test_a_track_that_ends_asks_its_subscribers_for_a_fresh_offer(media, join) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    await alice.publish(AudioStreamTrack())
+    bob.connection.addTransceiver("audio", direction="recvonly")
+    await bob.offer()
+    assert await media.subscribe(bob.peer_id, [TrackId("TR_alice_audio")]) == SectionsNeeded(0, 0)
+    assert (await bob.offer()).mid_to_track == {"0": "TR_alice_audio"}
+    assert await media.remove_peer(alice.peer_id) == {bob.peer_id: SectionsNeeded(0, 0)}
+    assert (await bob.offer()).mid_to_track == {}
+
+
+async def test_a_recorded_room_leaves_journals_that_end_in_order(media, join, tmp_path) -> None:
+    from mediaserver.journal import JournalReader, RecordKind
+    from mediaserver.messages import RecordingId, RecordingStarted
+
+    alice = await join("alice")
+    await media.start_recording(ROOM, RecordingId("RC_1"), tmp_path)
+    await alice.publish(AudioStreamTrack(), Colour())
+    await media.events.wait(RecordingStarted(RecordingId("RC_1")))
+    assert await media.stop_recording(RecordingId("RC_1"))
+    assert not await media.stop_recording(RecordingId("RC_1"))
+    (audio, *_rest) = sorted(tmp_path.glob("*.journal"))
+    reader = JournalReader(audio)
+    kinds = [record.kind for record in reader]
+    assert reader.clean_end
+    assert not reader.torn
+    assert RecordKind.RTP in kinds
+    assert reader.header.labels == {"participantId": "alice"}
+
+
+@pytest.mark.parametrize("text", ["", "v=0", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "\x00" * 99])
+async def test_a_broken_offer_is_refused_and_the_worker_goes_on(media, join, text) -> None:
+    alice = await join("alice")
+    with pytest.raises(BadOffer):
+        await media.answer(alice.peer_id, text)
+    await alice.publish(AudioStreamTrack())
+    await media.events.wait(PeerConnected(alice.peer_id))
+
+
+async def test_an_unknown_peer_is_an_error(media) -> None:
+    with pytest.raises(UnknownPeer):
+        await media.subscribe(PeerId("nobody"), [])
+
+
+async def test_a_taken_port_is_said_at_the_start(media) -> None:
+    with pytest.raises(PortTaken, match=str(media.udp_port)):
+        await MediaWorkers(host="127.0.0.1", udp_port=media.udp_port).start()
