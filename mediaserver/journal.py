@@ -34,12 +34,14 @@ MAGIC = b"MSJRNL\x00\x01"
 MAX_PAYLOAD = 0xFFFF
 """Bytes a record can carry; a UDP datagram is never longer."""
 
+MAX_HEADER = 1 << 20
+"""Bytes of JSON that a header can have."""
+
 _HEADER_HEAD = struct.Struct("!II")
 _CRC = struct.Struct("!I")
 _RECORD_BODY = struct.Struct("!HBQ")
 _RECORD_HEAD = struct.Struct("!IHBQ")
 _SENDER_REPORT = struct.Struct("!QI")
-_MAX_HEADER = 1 << 20
 _READ_SIZE = 1 << 18
 
 _pack_crc = _CRC.pack
@@ -75,6 +77,10 @@ class JournalHeader:
     fmtp: str
     started_at_us: int
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class JournalCut(JournalError):
+    """The file ends within its header, so it holds no media. Its writer was killed at once."""
 
 
 class JournalRecord(NamedTuple):
@@ -120,8 +126,9 @@ def decode_sender_report(payload: bytes) -> tuple[int, int]:
 class JournalReader:
     """Reads the journal at a path; each iteration starts at its first record.
 
-    Memory stays bounded by the read buffer. Raises JournalError when the header can't be read (then
-    nothing is known about the track) and OSError when the file can't. After an iteration ran to its
+    Memory stays bounded by the read buffer. Raises JournalCut when the file ends within its header,
+    JournalError when the header can't be read (then nothing is known about the track) and OSError
+    when the file can't. After an iteration ran to its
     end, `torn` says whether it stopped at a damaged or cut record, and `clean_end` whether an END
     record was found; what lies behind END is not looked at.
     """
@@ -169,12 +176,18 @@ def _decode_record(buffer: bytes, at: int) -> JournalRecord | None:
 
 def _read_header(file: BinaryIO) -> JournalHeader:
     head = file.read(len(MAGIC) + _HEADER_HEAD.size)
-    if not head.startswith(MAGIC) or len(head) < len(MAGIC) + _HEADER_HEAD.size:
-        raise JournalError("not a journal, or cut within its first bytes")
+    if head[: len(MAGIC)] != MAGIC[: len(head)]:
+        raise JournalError("not a journal")
+    if len(head) < len(MAGIC) + _HEADER_HEAD.size:
+        raise JournalCut("the journal ends within its header")
     length, checksum = _HEADER_HEAD.unpack_from(head, len(MAGIC))
-    text = file.read(min(length, _MAX_HEADER))
-    if len(text) < length or crc32(text) != checksum:
-        raise JournalError("the journal's header is cut or damaged")
+    if length > MAX_HEADER:
+        raise JournalError("the journal's header is damaged")
+    text = file.read(length)
+    if len(text) < length:
+        raise JournalCut("the journal ends within its header")
+    if crc32(text) != checksum:
+        raise JournalError("the journal's header is damaged")
     try:
         return _header_from(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -46,9 +46,7 @@ class Events:
 
     async def wait(self, event: MediaEvent) -> MediaEvent:
         async with self._changed:
-            await asyncio.wait_for(
-                self._changed.wait_for(lambda: event in self._seen), timeout=10
-            )
+            await asyncio.wait_for(self._changed.wait_for(lambda: event in self._seen), timeout=10)
         return event
 
 
@@ -74,9 +72,7 @@ class Client:
 
     async def offer(self):
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        result = await self.media.answer(
-            self.peer_id, self.connection.localDescription.sdp
-        )
+        result = await self.media.answer(self.peer_id, self.connection.localDescription.sdp)
         await self.connection.setRemoteDescription(
             RTCSessionDescription(sdp=result.answer_sdp, type="answer")
         )
@@ -186,7 +182,9 @@ async def test_a_recorded_room_leaves_journals_that_end_in_order(media, join, tm
     assert reader.header.labels == {"participantId": "alice"}
 
 
-@pytest.mark.parametrize("text", ["", "v=0", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "\x00" * 99])
+@pytest.mark.parametrize(
+    "text", ["", "v=0", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "\x00" * 99]
+)
 async def test_a_broken_offer_is_refused_and_the_worker_goes_on(media, join, text) -> None:
     alice = await join("alice")
     with pytest.raises(BadOffer):
