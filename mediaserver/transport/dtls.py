@@ -40,6 +40,9 @@ RELIABLE_BACKLOG = 8 * 1024 * 1024
 PENDING_LIMIT = 1024
 """Reliable messages kept for a peer whose channel is not open yet."""
 
+GOODBYE_PATIENCE = 1.0
+"""Seconds between a peer's DTLS close and its being reported as lost."""
+
 MAX_MESSAGE = 65536
 SCTP_PORT = 5000
 
@@ -149,8 +152,11 @@ class DtlsEndpoint:
             self._start_sctp()
 
     def _dtls_changed(self) -> None:
+        """A peer that says goodbye by DTLS alert usually says it in signalling too, but on another
+        connection: that word, which has a reason, gets a moment to arrive first."""
         if self._dtls.state in ("closed", "failed"):
-            self._owner.on_failed("the peer closed its transport")
+            reason = "the peer closed its transport"
+            asyncio.get_running_loop().call_later(GOODBYE_PATIENCE, self._owner.on_failed, reason)
 
     def _start_sctp(self) -> None:
         if self._sctp is not None:
