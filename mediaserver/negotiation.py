@@ -16,6 +16,8 @@ from mediaserver.sdp.model import (
 )
 from mediaserver.tracks import DownTrack, UpTrack, new_ssrc
 
+NOTHING: frozenset[str] = frozenset()
+
 
 def new_up(peer: Peer, section: Section) -> UpTrack | None:
     """The track that `section` now publishes; None when none of its codecs can be forwarded."""
@@ -72,8 +74,7 @@ def answer(
         elif section.mid in ups:
             sections.append(_receiving(ups[section.mid], section))
         else:
-            codecs = tuple(negotiate.usable(section))
-            sections.append(AnswerSection(section, codecs=codecs, rejected=not codecs))
+            sections.append(_unused(section))
     return Answer(
         sections=tuple(sections),
         ice=IceCredentials(peer.ufrag, peer.password),
@@ -91,7 +92,7 @@ def _sending(down: DownTrack, section: Section) -> AnswerSection:
         section,
         direction="sendonly",
         codecs=_one(codec, negotiate.SUBSCRIBER_FEEDBACK),
-        extensions=negotiate.extensions(section, negotiate.FORWARDED[section.kind]),
+        extensions=negotiate.extensions(section, negotiate.ACCEPTED[section.kind]),
         stream_id=down.up.intent.stream_id,
         track_id=down.up.track_id,
         ssrc=down.out.ssrc,
@@ -99,8 +100,19 @@ def _sending(down: DownTrack, section: Section) -> AnswerSection:
     )
 
 
+def _unused(section: Section) -> AnswerSection:
+    """No track of either side; rejected when it could never carry one."""
+    codecs = tuple(negotiate.usable(section))
+    return AnswerSection(
+        section,
+        codecs=codecs,
+        extensions=negotiate.extensions(section, negotiate.ACCEPTED.get(section.kind, NOTHING)),
+        rejected=not codecs,
+    )
+
+
 def _receiving(up: UpTrack, section: Section) -> AnswerSection:
-    allowed = negotiate.RECEIVED[section.kind]
+    allowed = negotiate.ACCEPTED[section.kind]
     if up.mime_type.lower() != "video/av1":
         allowed -= {negotiate.DEPENDENCY_DESCRIPTOR}
     return AnswerSection(

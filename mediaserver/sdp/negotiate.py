@@ -10,7 +10,6 @@ from mediaserver.sdp.model import Codec, Section
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
-VIDEO_ORIENTATION = "urn:3gpp:video-orientation"
 ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 DEPENDENCY_DESCRIPTOR = (
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
@@ -18,15 +17,18 @@ DEPENDENCY_DESCRIPTOR = (
 
 FORWARDED = {
     "audio": frozenset({AUDIO_LEVEL, ABS_CAPTURE_TIME}),
-    "video": frozenset({VIDEO_ORIENTATION, ABS_CAPTURE_TIME, DEPENDENCY_DESCRIPTOR}),
+    "video": frozenset({ABS_CAPTURE_TIME, DEPENDENCY_DESCRIPTOR}),
 }
 """Extensions that make sense to a subscriber; all others end at this server.
 
 abs-send-time and transport-wide-cc are left out on purpose: bandwidth is steered by REMB, and
-without them libwebrtc does not send padding to probe.
+without them libwebrtc does not send padding to probe. video-orientation is left out so that senders
+rotate the picture themselves: then recordings and every receiver see it upright.
 """
 
-RECEIVED = {kind: uris | {MID, RID} for kind, uris in FORWARDED.items()}
+ACCEPTED = {kind: uris | {MID, RID} for kind, uris in FORWARDED.items()}
+"""Extensions in answers, also of inactive sections: what an answer leaves out, Chromium no longer
+offers in sections that it adds later, and simulcast without rid fails."""
 
 PUBLISHER_FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
 SUBSCRIBER_FEEDBACK = ("nack", "nack pli", "ccm fir")
