@@ -1,0 +1,34 @@
+"""Where facts rest: SQLite by default, PostgreSQL when it grows."""
+
+from storage.catalog.calls import CallRepository
+from storage.catalog.catalog import Catalog
+from storage.catalog.ids import new_call_id, new_file_id, new_recording_id
+from storage.catalog.invites import InviteRepository
+from storage.catalog.migration import migrate, pending_migrations
+from storage.catalog.recordings import RecordingRepository
+from storage.catalog.rows import (
+    CallRow,
+    FileRow,
+    InviteRow,
+    Page,
+    RecordingChanges,
+    RecordingRow,
+)
+
+__all__ = [
+    "CallRepository",
+    "CallRow",
+    "Catalog",
+    "FileRow",
+    "InviteRepository",
+    "InviteRow",
+    "Page",
+    "RecordingChanges",
+    "RecordingRepository",
+    "RecordingRow",
+    "migrate",
+    "new_call_id",
+    "new_file_id",
+    "new_recording_id",
+    "pending_migrations",
+]

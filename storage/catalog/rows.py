@@ -1,0 +1,99 @@
+"""What repositories take and return: frozen values. All times are aware and in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypedDict, TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A finished file of a recording and the object that holds it.
+
+    `size` in bytes, `width` and `height` in pixels, `sha256` in hex. `start_seconds` is where the
+    file begins on the recording's time line.
+    """
+
+    id: str
+    kind: str  # participant, track, composite, client, thumbnail, hls
+    participant_id: str
+    content_type: str
+    size: int
+    duration_seconds: float
+    width: int | None
+    height: int | None
+    sha256: str
+    key: str
+    start_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRow:
+    """`size` is the sum of its files in bytes; `error` is one sentence, on failed ones."""
+
+    id: str
+    room: str
+    call_id: str | None
+    status: str  # starting, recording, processing, uploading, recorded, failed
+    mode: str
+    started_by: str
+    started_at: datetime | None
+    stopped_at: datetime | None
+    duration_seconds: float | None
+    size: int | None
+    provider: str
+    error: str | None
+    metadata: dict[str, Any]
+    integrity: dict[str, Any] | None
+    created_at: datetime
+    files: tuple[FileRow, ...] = field(default=())
+
+
+class RecordingChanges(TypedDict, total=False):
+    """The columns of a recording that may change after it was created."""
+
+    call_id: str | None
+    status: str
+    started_at: datetime | None
+    stopped_at: datetime | None
+    duration_seconds: float | None
+    size: int | None
+    provider: str
+    error: str | None
+    metadata: dict[str, Any]
+    integrity: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One session of a room. `participants` are identities in the order they first joined."""
+
+    id: str
+    room: str
+    started_at: datetime
+    ended_at: datetime | None
+    participants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InviteRow:
+    """`max_uses` of None is without limit."""
+
+    code_hash: str
+    room: str
+    role: str
+    expires_at: datetime
+    max_uses: int | None
+    uses: int
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A part of a list; `total` counts the whole list."""
+
+    items: tuple[Item, ...]
+    total: int

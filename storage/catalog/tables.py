@@ -1,0 +1,131 @@
+"""The tables as this program expects them. The migrations lead here; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    text,
+)
+
+from storage.catalog.columns import JSON_VALUE, PlainText, UtcDateTime
+
+ACTIVE_STATUSES = ("starting", "recording")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("room", PlainText, nullable=False),
+    # no foreign key: a recording outlives the clean-up of its call
+    Column("call_id", PlainText, index=True),
+    Column("status", PlainText, nullable=False, index=True),
+    Column("mode", PlainText, nullable=False),
+    Column("started_by", PlainText, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("stopped_at", UtcDateTime),
+    Column("duration_seconds", Float),
+    Column("size", BigInteger),
+    Column("provider", PlainText, nullable=False),
+    Column("error", PlainText),
+    Column("metadata", JSON_VALUE, nullable=False),
+    Column("integrity", JSON_VALUE),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    CheckConstraint(
+        "status IN ('starting', 'recording', 'processing', 'uploading', 'recorded', 'failed')",
+        name="status",
+    ),
+    Index("ix_recordings_room_created_at", "room", "created_at"),
+)
+
+# What makes double starts impossible, also from two processes.
+_active = text("status IN ('starting', 'recording')")
+Index(
+    "uq_recordings_active_room",
+    recordings.c.room,
+    unique=True,
+    sqlite_where=_active,
+    postgresql_where=_active,
+)
+
+recording_files = Table(
+    "recording_files",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column(
+        "recording_id",
+        PlainText,
+        ForeignKey("recordings.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("position", Integer, nullable=False),
+    Column("kind", PlainText, nullable=False),
+    Column("participant_id", PlainText, nullable=False),
+    Column("content_type", PlainText, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("duration_seconds", Float, nullable=False),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("sha256", PlainText, nullable=False),
+    Column("key", PlainText, nullable=False),
+    Column("start_seconds", Float, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("room", PlainText, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Index("ix_calls_room_started_at", "room", "started_at"),
+)
+
+# A room has one running call.
+_running = text("ended_at IS NULL")
+Index(
+    "uq_calls_running_room",
+    calls.c.room,
+    unique=True,
+    sqlite_where=_running,
+    postgresql_where=_running,
+)
+
+call_participants = Table(
+    "call_participants",
+    metadata,
+    Column("call_id", PlainText, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("identity", PlainText, primary_key=True),
+    Column("joined_at", UtcDateTime, nullable=False),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("code_hash", PlainText, primary_key=True),
+    Column("room", PlainText, nullable=False),
+    Column("role", PlainText, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("max_uses", BigInteger),
+    Column("uses", BigInteger, nullable=False),
+    Column("created_by", PlainText, nullable=False),
+    CheckConstraint("max_uses IS NULL OR (max_uses > 0 AND uses <= max_uses)", name="uses"),
+)

@@ -1,0 +1,114 @@
+"""Everything storage raises.
+
+StorageError
+├── BadKey                   the caller's misuse: no object can have this key
+├── BadRange                 the caller's misuse: a byte range that runs backwards or starts below 0
+├── SourceUnreadable         the caller's misuse: the file to store can't be read
+├── ObjectNotFound           there is no object under this key (or it was deleted meanwhile)
+├── StoreUnavailable         the provider's or operator's: objects can't be read or written now
+│   └── StoreFull            the medium has no room left
+└── CatalogError
+    ├── BadCatalogUrl        the operator's: a database URL that names no supported database
+    ├── BadValue             the caller's misuse: a value or column the catalog can't hold
+    ├── RowNotFound          there is no row under this id
+    ├── StatusConflict       a compare-and-set lost: the row is in another status
+    ├── DuplicateActive      the room already has a recording that is starting or recording
+    ├── InviteUnknown        no invite has this code
+    ├── InviteExpired        the invite's time is over
+    ├── InviteUsedUp         the invite was redeemed as often as it may be
+    └── CatalogUnavailable   the operator's: the database can't be reached, read or written
+        ├── CatalogOutdated  its tables are older than this program
+        └── CatalogTooNew    its tables are newer than this program
+
+The message of a StoreUnavailable or CatalogUnavailable is one plain sentence for an operator.
+"""
+
+
+class StorageError(Exception):
+    """Base of all errors of this package. `code` is stable and fit for clients."""
+
+    code = "storage_error"
+
+
+class BadKey(StorageError):
+    code = "bad_key"
+
+
+class BadRange(StorageError):
+    code = "bad_range"
+
+
+class SourceUnreadable(StorageError):
+    code = "source_unreadable"
+
+
+class ObjectNotFound(StorageError):
+    code = "object_not_found"
+
+
+class StoreUnavailable(StorageError):
+    code = "store_unavailable"
+
+
+class StoreFull(StoreUnavailable):
+    code = "store_full"
+
+
+class CatalogError(StorageError):
+    code = "catalog_error"
+
+
+class BadCatalogUrl(CatalogError):
+    code = "bad_catalog_url"
+
+
+class BadValue(CatalogError):
+    code = "bad_value"
+
+
+class RowNotFound(CatalogError):
+    code = "row_not_found"
+
+
+class StatusConflict(CatalogError):
+    """`status` is what the row's status was when the change was refused."""
+
+    code = "status_conflict"
+
+    def __init__(self, message: str, status: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class DuplicateActive(CatalogError):
+    """`existing_id` is the recording that already runs in the room."""
+
+    code = "duplicate_active"
+
+    def __init__(self, room: str, existing_id: str) -> None:
+        super().__init__(f"room {room!r} is already being recorded by {existing_id}")
+        self.existing_id = existing_id
+
+
+class InviteUnknown(CatalogError):
+    code = "invite_unknown"
+
+
+class InviteExpired(CatalogError):
+    code = "invite_expired"
+
+
+class InviteUsedUp(CatalogError):
+    code = "invite_used_up"
+
+
+class CatalogUnavailable(CatalogError):
+    code = "catalog_unavailable"
+
+
+class CatalogOutdated(CatalogUnavailable):
+    code = "catalog_outdated"
+
+
+class CatalogTooNew(CatalogUnavailable):
+    code = "catalog_too_new"

@@ -1,0 +1,168 @@
+"""From no database to the newest one; head is what the program expects."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from storage.catalog import Catalog, migrate, pending_migrations
+from storage.catalog.address import parse_address
+from storage.catalog.database import Database
+from storage.catalog.tables import metadata
+from storage.errors import CatalogOutdated, CatalogTooNew, CatalogUnavailable
+
+MIGRATE_PROGRAM = """
+import asyncio, json, sys
+from storage.catalog import migrate
+print(json.dumps(asyncio.run(migrate(sys.argv[1]))))
+"""
+
+
+async def execute(url: str, *statements: str) -> None:
+    database = await Database.open(parse_address(url))
+    async with database.write() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+    await database.close()
+
+
+async def examine(url: str, look: Any) -> Any:
+    database = await Database.open(parse_address(url))
+    async with database.read() as connection:
+        found = await connection.run_sync(look)
+    await database.close()
+    return found
+
+
+def tables(connection: Connection) -> list[str]:
+    return inspect(connection).get_table_names()
+
+
+def definitions(connection: Connection) -> list[tuple[Any, ...]]:
+    """Every index and constraint in the database's own words, conditions included."""
+    if connection.dialect.name == "sqlite":
+        statement = (
+            "SELECT name, sql FROM sqlite_master "
+            "WHERE name NOT LIKE '%alembic%' AND sql IS NOT NULL ORDER BY name"
+        )
+    else:
+        statement = (
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' "
+            "AND tablename <> 'alembic_version' UNION "
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE conrelid <> 0 AND conname NOT LIKE 'alembic%' ORDER BY 1"
+        )
+    rows = connection.execute(text(statement))
+    return [tuple(" ".join(str(cell).split()) for cell in row) for row in rows]
+
+
+async def test_a_new_database_goes_from_nothing_to_head(empty_url: str) -> None:
+    pending = await pending_migrations(empty_url)
+    assert pending[0] == "0001"
+    assert await migrate(empty_url) == pending
+    assert await pending_migrations(empty_url) == ()
+    assert await migrate(empty_url) == ()
+    catalog = await Catalog.open(empty_url)
+    await catalog.check()
+    await catalog.close()
+
+
+async def test_head_equals_the_metadata(empty_url: str) -> None:
+    await migrate(empty_url)
+
+    def difference(connection: Connection) -> Any:
+        options = {"compare_type": True, "compare_server_default": True}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+    assert await examine(empty_url, difference) == []
+
+
+async def test_head_has_the_same_indexes_and_constraints_as_the_metadata(empty_url: str) -> None:
+    await migrate(empty_url)
+    migrated = await examine(empty_url, definitions)
+    assert any("starting" in str(row) for row in migrated)
+
+    database = await Database.open(parse_address(empty_url))
+    async with database.write() as connection:
+        await connection.run_sync(metadata.drop_all)
+        await connection.run_sync(metadata.create_all)
+        created = await connection.run_sync(definitions)
+    await database.close()
+    assert migrated == created
+
+
+async def test_open_does_not_migrate_but_says_what_to_run(empty_url: str) -> None:
+    with pytest.raises(CatalogOutdated, match="run mediaserver migrate"):
+        await Catalog.open(empty_url)
+    assert await pending_migrations(empty_url) != ()
+
+
+async def test_asking_makes_no_sqlite_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new.db"
+    assert await pending_migrations(url) != ()
+    with pytest.raises(CatalogOutdated):
+        await Catalog.open(url)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_database_older_than_head_is_outdated(empty_url: str) -> None:
+    await migrate(empty_url)
+    await execute(empty_url, "DELETE FROM alembic_version")
+    with pytest.raises(CatalogOutdated, match="run mediaserver migrate"):
+        await Catalog.open(empty_url)
+
+
+async def test_a_database_of_a_newer_program_is_refused(empty_url: str) -> None:
+    await migrate(empty_url)
+    await execute(empty_url, "UPDATE alembic_version SET version_num = '9999'")
+    for call in (Catalog.open, pending_migrations, migrate):
+        with pytest.raises(CatalogTooNew, match="9999"):
+            await call(empty_url)
+
+
+async def test_a_migration_that_fails_changes_nothing(empty_url: str) -> None:
+    await execute(empty_url, "CREATE TABLE invites (id INTEGER)")  # the last table it makes
+    with pytest.raises(CatalogUnavailable, match="invites"):
+        await migrate(empty_url)
+    assert await examine(empty_url, tables) == ["invites"]
+    await execute(empty_url, "DROP TABLE invites")
+    assert await migrate(empty_url) != ()
+
+
+async def test_two_processes_migrate_one_database_together(empty_url: str) -> None:
+    async def other_process() -> list[str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", MIGRATE_PROGRAM, empty_url, stdout=subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        applied: list[str] = json.loads(output)
+        return applied
+
+    expected = list(await pending_migrations(empty_url))
+    applied = await asyncio.gather(other_process(), other_process())
+    assert sorted(applied) == [[], expected]
+
+
+async def test_migrating_leaves_logging_alone(tmp_path: Path) -> None:
+    ours = logging.getLogger("storage.test")
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level, ours.disabled, ours.level)
+    await migrate(f"sqlite:///{tmp_path}/new.db")
+    assert (list(root.handlers), root.level, ours.disabled, ours.level) == before
+
+
+async def test_a_path_with_a_percent_sign(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/100 %(here)s.db"
+    assert await migrate(url) != ()
+    assert (tmp_path / "100 %(here)s.db").is_file()
