@@ -1,0 +1,122 @@
+"""`mediaserver doctor`: what a start needs, checked one by one, without starting."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import pylibsrtp
+
+from signaling.app import listening_socket
+from signaling.datadir import prepare_folder
+from signaling.errors import SignalingError
+from signaling.rest.webapp import WEBROOT
+from signaling.settings import Settings
+from storage.catalog import Catalog, pending_migrations
+from storage.errors import StorageError
+
+OLDEST_PYTHON: Final = (3, 11)
+PACKETS: Final = 5_000
+PACKET_BYTES: Final = 1_200
+SLOW_MICROSECONDS: Final = 20.0  # for one packet; a call of two needs a few hundred a second
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    part: str
+    fine: bool
+    says: str
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Every check, also after one has failed."""
+    return [
+        _python(),
+        _srtp(),
+        _attempt("HTTP port", lambda: _tcp_port(settings)),
+        _attempt("media port", lambda: _udp_port(settings)),
+        _attempt("data folder", lambda: _folder(settings)),
+        await _attempt_async("database", lambda: _database(settings)),
+        _webroot(),
+    ]
+
+
+def _python() -> Finding:
+    fine = sys.version_info >= OLDEST_PYTHON
+    return Finding("Python", fine, sys.version.split()[0] + ("" if fine else ", 3.11 is needed"))
+
+
+def _srtp() -> Finding:
+    """The packaged libsrtp: does it know AES-GCM, and how long does one packet take?"""
+    version = importlib.metadata.version("pylibsrtp")
+    try:
+        policy = pylibsrtp.Policy(
+            key=bytes(28),
+            ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND,
+            srtp_profile=pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+        )
+        session = pylibsrtp.Session(policy=policy)
+    except pylibsrtp.Error as error:
+        return Finding("SRTP", False, f"pylibsrtp {version} has no AES-GCM ({error})")
+    payload = bytes(PACKET_BYTES)
+    begin = time.perf_counter()
+    for sequence in range(PACKETS):
+        session.protect(b"\x80\x60" + sequence.to_bytes(2, "big") + bytes(8) + payload)
+    each = (time.perf_counter() - begin) / PACKETS * 1e6
+    return Finding(
+        "SRTP", each < SLOW_MICROSECONDS, f"pylibsrtp {version}, AES-GCM, {each:.1f} µs a packet"
+    )
+
+
+def _tcp_port(settings: Settings) -> str:
+    with listening_socket(settings) as listener:
+        return f"TCP {listener.getsockname()[1]} is free"
+
+
+def _udp_port(settings: Settings) -> str:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((settings.host, settings.rtc_udp_port))
+        return f"UDP {probe.getsockname()[1]} is free"
+
+
+def _folder(settings: Settings) -> str:
+    prepare_folder(settings.data_dir, "MEDIASERVER_DATA_DIR")
+    prepare_folder(settings.recordings_dir, "RECORDING_OUTPUT_DIR")
+    return f"{settings.data_dir.absolute()} can be written"
+
+
+async def _database(settings: Settings) -> str:
+    pending = await pending_migrations(settings.database)
+    if pending:
+        return f"reachable, {len(pending)} migrations to apply (the start does it)"
+    catalog = await Catalog.open(settings.database)
+    try:
+        await catalog.check()
+    finally:
+        await catalog.close()
+    return "reachable and up to date"
+
+
+def _webroot() -> Finding:
+    built = (WEBROOT / "index.html").is_file()
+    return Finding("web application", built, "built" if built else "not built; run `make web`")
+
+
+def _attempt(part: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(part, True, check())
+    except (SignalingError, OSError) as error:
+        return Finding(part, False, str(error))
+
+
+async def _attempt_async(part: str, check: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        return Finding(part, True, await check())
+    except (StorageError, OSError) as error:
+        return Finding(part, False, str(error))

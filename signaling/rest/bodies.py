@@ -1,0 +1,141 @@
+"""Request bodies and queries as models, and the one way they are read and refused."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+
+from signaling.errors import InvalidRequest
+from signaling.policy import RoomRole
+
+LONGEST_NAME: Final = 256
+DAY: Final = 86_400
+LARGEST_PAGE: Final = 200
+
+RecordingStatus = Literal["starting", "recording", "processing", "uploading", "recorded", "failed"]
+
+
+def _printable(text: str) -> str:
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME),
+    AfterValidator(_printable),
+]
+
+
+class Body(BaseModel):
+    """camelCase outside, snake_case inside; fields that are not known are ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=False, frozen=True, extra="ignore"
+    )
+
+
+class TokenRequest(Body):
+    room: Name
+    identity: Name | None = None
+    name: Name | None = None
+    role: RoomRole = "participant"
+    ttl_seconds: int = Field(default=6 * 3600, ge=60, le=30 * DAY)
+
+
+class InviteRequest(Body):
+    role: RoomRole = "participant"
+    expires_in_seconds: int = Field(default=DAY, ge=60, le=90 * DAY)
+    max_uses: int | None = Field(default=None, ge=1, le=100_000)
+
+
+class AcceptRequest(Body):
+    name: Name
+
+
+class RecordingStart(Body):
+    """`layout`, `audioOnly` and `quality` shape composites, which are not built yet."""
+
+    mode: Literal["tracks"] = "tracks"
+
+
+class RecordingQuery(Body):
+    room: Name | None = None
+    mentorship_id: Name | None = None
+    call_id: Name | None = None
+    status: RecordingStatus | None = None
+    since: AwareDatetime | None = Field(default=None, alias="from")
+    until: AwareDatetime | None = Field(default=None, alias="to")
+    include_signed_url: bool = True
+    page: int = Field(default=1, ge=1, le=1_000_000)
+    limit: int = Field(default=20, ge=1, le=LARGEST_PAGE)
+
+
+class PageQuery(Body):
+    page: int = Field(default=1, ge=1, le=1_000_000)
+    limit: int = Field(default=20, ge=1, le=LARGEST_PAGE)
+
+
+BodyType = TypeVar("BodyType", bound=Body)
+_NAME: Final = TypeAdapter(Name)
+
+
+async def read_body(request: web.Request, model: type[BodyType]) -> BodyType:
+    """The JSON body, or the defaults when it is empty. Raises InvalidRequest."""
+    raw = await request.read()
+    try:
+        return model.model_validate_json(raw if raw.strip() else b"{}")
+    except ValidationError as error:
+        raise _refusal(error, "the body") from None
+
+
+def read_query(request: web.Request, model: type[BodyType]) -> BodyType:
+    """Raises InvalidRequest."""
+    try:
+        return model.model_validate(dict(request.query))
+    except ValidationError as error:
+        raise _refusal(error, "the query") from None
+
+
+def room_of(request: web.Request) -> str:
+    """The path's `{room}`. Raises InvalidRequest."""
+    try:
+        return _NAME.validate_python(request.match_info["room"])
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise InvalidRequest(f"the room in the path: {problem}") from None
+
+
+def _refusal(error: ValidationError, where: str) -> InvalidRequest:
+    fields: list[dict[str, Any]] = [
+        {
+            "field": ".".join(str(part) for part in item["loc"]),
+            "problem": item["msg"].removeprefix("Value error, "),
+        }
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    first = fields[0]
+    what = f"`{first['field']}`" if first["field"] else where
+    return InvalidRequest(f"{what}: {first['problem']}", details={"fields": fields})
+
+
+def iso(moment: datetime | None) -> str | None:
+    """ISO 8601, UTC, milliseconds: `2026-08-01T09:30:00.000Z`."""
+    if moment is None:
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,109 @@
+"""The envelope every JSON answer travels in, and the one table from errors to HTTP statuses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from mediaserver.errors import MediaError
+from recorder import errors as recorder_errors
+from signaling import errors
+from storage import errors as storage_errors
+
+log: Final = logging.getLogger(__name__)
+
+API_PREFIXES: Final = ("/api/", "/video-calls/")
+
+# The first class that fits decides, so the particular stands before the general.
+STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (errors.InvalidRequest, 400),
+    (errors.Unauthorized, 401),
+    (errors.Forbidden, 403),
+    (errors.NotFound, 404),
+    (errors.Conflict, 409),
+    (errors.Expired, 410),
+    (errors.Unavailable, 503),
+    (recorder_errors.AlreadyRecording, 409),
+    (recorder_errors.RecordingActive, 409),
+    (recorder_errors.UnknownRecording, 404),
+    (recorder_errors.StorageFailed, 503),
+    (recorder_errors.MediaRefused, 503),
+    (storage_errors.BadValue, 400),
+    (storage_errors.BadKey, 404),
+    (storage_errors.ObjectNotFound, 404),
+    (storage_errors.RowNotFound, 404),
+    (storage_errors.InviteUnknown, 404),
+    (storage_errors.InviteExpired, 410),
+    (storage_errors.InviteUsedUp, 410),
+    (storage_errors.StatusConflict, 409),
+    (storage_errors.StoreFull, 507),
+    (storage_errors.StoreUnavailable, 503),
+    (storage_errors.CatalogUnavailable, 503),
+    (MediaError, 503),
+)
+HTTP_CODES: Final = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+}
+RETRY_AFTER_SECONDS: Final = 5
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def ok(data: Any, status: int = 200) -> web.Response:
+    return web.json_response({"success": True, "data": data}, status=status)
+
+
+def page(items: list[Any], *, page: int, limit: int, total: int) -> web.Response:
+    return ok({"items": items, "page": page, "limit": limit, "total": total})
+
+
+def failure(
+    status: int, code: str, message: str, details: Mapping[str, Any] | None = None
+) -> web.Response:
+    error: dict[str, Any] = {"code": code, "message": message}
+    if details:
+        error["details"] = dict(details)
+    headers = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    elif status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return web.json_response({"success": False, "error": error}, status=status, headers=headers)
+
+
+def failure_of(error: Exception) -> web.Response | None:
+    """The answer to an error of one of our trees; None for a bug of our own."""
+    status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), None)
+    if status is None:
+        return None
+    details = getattr(error, "details", None)
+    if isinstance(error, recorder_errors.AlreadyRecording):
+        details = {"recordingId": error.recording_id}
+    return failure(status, getattr(error, "code", "error"), str(error), details)
+
+
+@web.middleware
+async def enveloped(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors of the API become envelopes; elsewhere plain HTTP errors stay what they are."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if not request.path.startswith(API_PREFIXES) or error.status < 400:
+            raise
+        code = HTTP_CODES.get(error.status, "http_error")
+        answer = failure(error.status, code, error.reason.lower())
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer
+    except Exception as error:  # the supervisor of all handlers
+        answer_to_error = failure_of(error)
+        if answer_to_error is not None:
+            return answer_to_error
+        log.exception("%s %s failed", request.method, request.path)
+        return failure(500, "internal_error", "the server made a mistake; its log says more")

@@ -1,0 +1,169 @@
+"""The library of recordings: list, show, follow, delete, and the files themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from signaling import policy
+from signaling.errors import Forbidden, NotFound
+from signaling.policy import Principal
+from signaling.rest import represent
+from signaling.rest.bodies import RecordingQuery, read_query
+from signaling.rest.envelope import ok, page
+from signaling.rest.services import Services, principal, services_of
+from storage.catalog import FileRow, RecordingRow
+
+ROWS_AT_ONCE: Final = 200
+
+
+async def list_recordings(request: web.Request) -> web.Response:
+    """GET /api/v1/recordings"""
+    services, who = services_of(request), principal(request)
+    query = read_query(request, RecordingQuery)
+    room = _listed_room(who, query.room or query.mentorship_id)
+    if who.role in ("server", "host"):
+        found = await services.catalog.recordings.find(
+            rooms=None if room is None else {room},
+            call_id=query.call_id,
+            status=query.status,
+            since=query.since,
+            until=query.until,
+            page=query.page,
+            limit=query.limit,
+        )
+        rows, total = list(found.items), found.total
+    else:
+        seen = await _attended(services, who, query)
+        first = (query.page - 1) * query.limit
+        rows, total = seen[first : first + query.limit], len(seen)
+    links = services.links if query.include_signed_url else None
+    items = [represent.recording(row, links) for row in rows]
+    return page(items, page=query.page, limit=query.limit, total=total)
+
+
+async def show_recording(request: web.Request) -> web.Response:
+    """GET /api/v1/recordings/{id}"""
+    row = await _visible_row(request)
+    links = services_of(request).links
+    signed = read_query(request, RecordingQuery).include_signed_url
+    return ok(represent.recording(row, links if signed else None))
+
+
+async def delete_recording(request: web.Request) -> web.Response:
+    """DELETE /api/v1/recordings/{id}: the row and the stored objects."""
+    services, who = services_of(request), principal(request)
+    row = await _row(services, request.match_info["id"])
+    policy.require_host(who, row.room)
+    await services.recordings.delete(row.id)
+    return ok({"id": row.id, "deleted": True})
+
+
+async def recording_status(request: web.Request) -> web.Response:
+    """GET /api/v1/recordings/{id}/status"""
+    services, row = services_of(request), await _visible_row(request)
+    progress = 1.0 if row.status == "recorded" else services.recordings.progress(row.id)
+    on_disk = 0
+    if row.size is None:
+        journals = services.settings.data_dir / "journals" / row.id
+        on_disk = await asyncio.to_thread(_bytes_in, journals)
+    return ok(represent.status(row, progress, on_disk))
+
+
+async def recording_file(request: web.Request) -> web.StreamResponse:
+    """GET, HEAD /api/v1/recordings/{id}/files/{fileId}: by policy or signed link."""
+    services = services_of(request)
+    recording_id, file_id = request.match_info["id"], request.match_info["fileId"]
+    signature = request.query.get("sig")
+    if signature is not None:
+        services.links.verify(represent.file_path(recording_id, file_id), signature)
+        row = await _row(services, recording_id)
+    else:
+        row = await _visible_row(request)
+    file = _file(row, file_id)
+    await services.store.head(file.key)  # ObjectNotFound rather than a bare 404
+    disposition = represent.content_disposition(
+        represent.file_name(row, file), download=request.query.get("download") == "1"
+    )
+    return web.FileResponse(
+        services.store.path(file.key),
+        headers={
+            "Content-Type": file.content_type,
+            "Content-Disposition": disposition,
+            "Cache-Control": "private, max-age=3600",
+        },
+    )
+
+
+async def _row(services: Services, recording_id: str) -> RecordingRow:
+    row = await services.catalog.recordings.get(recording_id)
+    if row is None:
+        raise NotFound("there is no such recording", code="recording_not_found")
+    return row
+
+
+async def _visible_row(request: web.Request) -> RecordingRow:
+    """The path's recording. Raises Unauthorized, NotFound, Forbidden, in this order."""
+    services, who = services_of(request), principal(request)
+    row = await _row(services, request.match_info["id"])
+    if not policy.may_see_recording(who, row.room, await _took_part(services, row.call_id)):
+        raise Forbidden("the recording is not yours to see", code="not_member")
+    return row
+
+
+async def _took_part(services: Services, call_id: str | None) -> tuple[str, ...]:
+    call = await services.catalog.calls.get(call_id) if call_id else None
+    return call.participants if call else ()
+
+
+def _listed_room(who: Principal, wanted: str | None) -> str | None:
+    """The one room to list; None for all, which only a server may. Raises Forbidden."""
+    if who.role == "server":
+        return wanted
+    if not who.room or wanted not in (None, who.room):
+        raise Forbidden("the token is not for this room", code="not_member")
+    return who.room
+
+
+async def _attended(
+    services: Services, who: Principal, query: RecordingQuery
+) -> list[RecordingRow]:
+    """The recordings of the participant's room whose calls they took part in, newest first."""
+    rows: list[RecordingRow] = []
+    attended: dict[str | None, bool] = {}
+    page_number = 1
+    while True:
+        found = await services.catalog.recordings.find(
+            rooms={who.room},
+            call_id=query.call_id,
+            status=query.status,
+            since=query.since,
+            until=query.until,
+            page=page_number,
+            limit=ROWS_AT_ONCE,
+        )
+        for row in found.items:
+            if row.call_id not in attended:
+                attended[row.call_id] = who.identity in await _took_part(services, row.call_id)
+            if attended[row.call_id]:
+                rows.append(row)
+        if page_number * ROWS_AT_ONCE >= found.total:
+            return rows
+        page_number += 1
+
+
+def _file(row: RecordingRow, file_id: str) -> FileRow:
+    for file in row.files:
+        if file.id == file_id:
+            return file
+    raise NotFound("the recording has no such file", code="file_not_found")
+
+
+def _bytes_in(folder: Path) -> int:
+    try:
+        return sum(path.stat().st_size for path in folder.glob("*.journal"))
+    except FileNotFoundError:  # finished meanwhile
+        return 0

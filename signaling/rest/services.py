@@ -1,0 +1,61 @@
+"""What the handlers work with, made once by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from mediaserver.facade import MediaPlane
+from recorder.service import RecordingService
+from signaling.auth import TokenAuthority, bearer
+from signaling.calls import CallLog
+from signaling.links import LinkSigner
+from signaling.metrics import Counters
+from signaling.policy import Principal, principal_of
+from signaling.rest.represent import Attendee
+from signaling.settings import Settings
+from storage.catalog import Catalog
+from storage.objects import LocalStore
+
+
+class Attendance(Protocol):
+    """Who is in which room now."""
+
+    def participants(self, room: str) -> Sequence[Attendee]: ...
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """`draining`: the server is stopping, nobody new comes in."""
+
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    authority: TokenAuthority
+    links: LinkSigner
+    catalog: Catalog
+    store: LocalStore
+    media: MediaPlane
+    recordings: RecordingService
+    calls: CallLog
+    attendance: Attendance
+    counters: Counters
+    lifecycle: Lifecycle
+
+
+SERVICES: Final = web.AppKey("services", Services)
+
+
+def services_of(request: web.Request) -> Services:
+    return request.config_dict[SERVICES]
+
+
+def principal(request: web.Request) -> Principal:
+    """Who is asking. Raises Unauthorized."""
+    return principal_of(services_of(request).authority.verify(bearer(request)))
