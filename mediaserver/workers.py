@@ -60,6 +60,7 @@ class MediaWorkers:
         self._number = 0
         self._peers: set[PeerId] = set()
         self._stopping = False
+        self.restarted = asyncio.Event()
         self._udp_port = udp_port
 
     @property
@@ -105,24 +106,28 @@ class MediaWorkers:
                 stdin=asyncio.subprocess.DEVNULL,
             )
         ours.setblocking(False)
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
-        wire.write(self._writer, self._options)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        wire.write(writer, self._options)
         try:
-            ready: wire.Ready = await asyncio.wait_for(wire.read(self._reader), START_TIMEOUT)
+            ready: wire.Ready = await asyncio.wait_for(wire.read(reader), START_TIMEOUT)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
             raise WorkerGone("the media worker did not start; its log says why") from error
         if ready.error:
-            self._writer.close()
+            writer.close()
             await self._process.wait()
             raise PortTaken(
                 f"UDP {self._options.host}:{self._options.udp_port} can't be used: {ready.error}"
             )
         self._udp_port = ready.udp_port
+        self._reader, self._writer = reader, writer
 
     async def _supervise(self) -> None:
         while True:
             await self._receive()
             logger.error("the media worker died; its rooms are ended and it is started again")
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None  # until the next one is ready, calls fail at once
             self._fail_calls()
             lost, self._peers = tuple(self._peers), set()
             if lost:
@@ -137,6 +142,7 @@ class MediaWorkers:
                 logger.error("%s", error)
                 await asyncio.sleep(RESTART_DELAY)
             else:
+                self.restarted.set()
                 return
 
     async def _receive(self) -> None:
@@ -171,7 +177,7 @@ class MediaWorkers:
         self._calls.clear()
 
     async def _call(self, method: str, *arguments: object) -> Any:
-        if self._writer is None or self._stopping or not self.running:
+        if self._writer is None or self._stopping:
             raise WorkerGone("the media worker is not running")
         self._number += 1
         future = asyncio.get_running_loop().create_future()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from fractions import Fraction
 
@@ -12,16 +14,21 @@ import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from aiortc.mediastreams import AudioStreamTrack
 
-from mediaserver.errors import BadOffer, PortTaken, UnknownPeer
+from mediaserver.errors import BadOffer, PortTaken, UnknownPeer, WorkerGone
+from mediaserver.journal import JournalReader, RecordKind
 from mediaserver.messages import (
     DataReceived,
     MediaEvent,
     PeerConnected,
     PeerId,
+    RecordingFault,
+    RecordingId,
+    RecordingStarted,
     RoomId,
     SectionsNeeded,
     TrackId,
     TrackIntent,
+    WorkerLost,
 )
 from mediaserver.workers import MediaWorkers
 
@@ -164,9 +171,6 @@ async def test_a_track_that_ends_asks_its_subscribers_for_a_fresh_offer(media, j
 
 
 async def test_a_recorded_room_leaves_journals_that_end_in_order(media, join, tmp_path) -> None:
-    from mediaserver.journal import JournalReader, RecordKind
-    from mediaserver.messages import RecordingId, RecordingStarted
-
     alice = await join("alice")
     await media.start_recording(ROOM, RecordingId("RC_1"), tmp_path)
     await alice.publish(AudioStreamTrack(), Colour())
@@ -201,3 +205,48 @@ async def test_an_unknown_peer_is_an_error(media) -> None:
 async def test_a_taken_port_is_said_at_the_start(media) -> None:
     with pytest.raises(PortTaken, match=str(media.udp_port)):
         await MediaWorkers(host="127.0.0.1", udp_port=media.udp_port).start()
+
+
+async def test_a_worker_that_dies_takes_its_peers_and_comes_back(media, join) -> None:
+    alice = await join("alice")
+    os.kill(media._process.pid, signal.SIGKILL)
+    await media.events.wait(WorkerLost((alice.peer_id,)))
+    with pytest.raises(WorkerGone):
+        await media.subscribe(alice.peer_id, [])
+    await media.restarted.wait()
+    bob = await join("bob")
+    await bob.publish(AudioStreamTrack())
+    await media.events.wait(PeerConnected(bob.peer_id))
+
+
+async def test_a_journal_that_cannot_be_written_is_a_fault_and_the_call_goes_on(
+    media, join, tmp_path
+) -> None:
+    alice = await join("alice")
+    missing = tmp_path / "is not there"
+    await media.start_recording(ROOM, RecordingId("RC_1"), missing)
+    await alice.publish(AudioStreamTrack())
+    await media.events.wait(RecordingFault(RecordingId("RC_1"), "No such file or directory"))
+    assert not await media.stop_recording(RecordingId("RC_1"))
+    assert (await media.stats())["tracks"] == 1
+
+
+async def test_a_muted_track_is_neither_forwarded_nor_recorded(media, join, tmp_path) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    await alice.publish(AudioStreamTrack())
+    track = TrackId("TR_alice_audio")
+    await media.set_track_muted(track, True)
+    bob.connection.addTransceiver("audio", direction="recvonly")
+    await media.subscribe(bob.peer_id, [track])
+    await bob.offer()
+    await media.start_recording(ROOM, RecordingId("RC_1"), tmp_path)
+    await media.events.wait(PeerConnected(alice.peer_id))
+    await media.events.wait(PeerConnected(bob.peer_id))
+    received = int((await media.stats())["received"])
+    while int((await media.stats())["received"]) < received + 20:  # noqa: ASYNC110
+        await asyncio.sleep(0)  # each round waits for the worker's answer
+    assert (await media.stats())["forwarded"] == 0
+    assert not await media.stop_recording(RecordingId("RC_1"))
+    await media.set_track_muted(track, False)
+    sound = (await bob.tracks.get()).recv()
+    assert (await asyncio.wait_for(sound, 10)).sample_rate == 48000

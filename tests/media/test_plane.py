@@ -328,7 +328,13 @@ def test_attack_garbage_of_any_kind_leaves_the_plane_working(plane, owner, size,
 
 @pytest.mark.parametrize(
     "extension",
-    ["bede00022f11111130000000", "bede00011fffffff", "bede0000", "1000000101ff0000", "1234000100000000"],
+    [
+        "bede00022f11111130000000",
+        "bede00011fffffff",
+        "bede0000",
+        "1000000101ff0000",
+        "1234000100000000",
+    ],
 )
 def test_attack_lying_extension_lengths_do_no_harm(plane, extension) -> None:
     publisher = Client(plane, CM)
