@@ -1,0 +1,34 @@
+import type { Explained } from "../explain";
+import { Link } from "../router";
+import { Centred } from "../ui/Frame";
+import { Notice } from "../ui/Notice";
+
+interface EndedProps {
+  room: string;
+  why: Explained | null;
+  onRejoin: () => void;
+}
+
+export function Ended({ room, why, onRejoin }: EndedProps) {
+  return (
+    <Centred>
+      <h1>{why ? "The call has stopped" : "You left the call"}</h1>
+      {why ? (
+        <Notice what={why} />
+      ) : (
+        <p className="muted">“{room}” stays open for the others. You can come back any time.</p>
+      )}
+      <div className="row">
+        <button type="button" className="button primary" onClick={onRejoin} data-testid="rejoin">
+          {why ? "Try again" : "Join again"}
+        </button>
+        <Link to="/recordings" className="button">
+          Recordings
+        </Link>
+        <Link to="/" className="button quiet">
+          Home
+        </Link>
+      </div>
+    </Centred>
+  );
+}

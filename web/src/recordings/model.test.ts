@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import type { Recording, RecordingFile, RecordingStatus } from "../api";
+import {
+  badgeOf,
+  fileNames,
+  isActive,
+  isUnderWay,
+  merge,
+  nameIn,
+  peopleIn,
+  playable,
+} from "./model";
+
+const file = (change: Partial<RecordingFile>): RecordingFile => ({
+  id: "f1",
+  kind: "participant",
+  participantId: "ana",
+  contentType: "video/webm",
+  size: 1,
+  durationSeconds: 1,
+  width: null,
+  height: null,
+  url: "/f1",
+  ...change,
+});
+
+const recording = (change: Partial<Recording>): Recording => ({
+  id: "RC_1",
+  room: "team",
+  callId: null,
+  status: "recorded",
+  startedBy: null,
+  startedAt: null,
+  stoppedAt: null,
+  durationSeconds: null,
+  size: null,
+  error: null,
+  metadata: {},
+  files: [],
+  ...change,
+});
+
+describe("status", () => {
+  it("knows what is under way", () => {
+    const all: RecordingStatus[] = [
+      "starting",
+      "recording",
+      "processing",
+      "uploading",
+      "recorded",
+      "failed",
+    ];
+    expect(all.filter(isActive)).toEqual(["starting", "recording"]);
+    expect(all.filter(isUnderWay)).toEqual(all.slice(0, 4));
+    expect(all.map((status) => badgeOf(status).text)).toContain("Ready");
+  });
+});
+
+describe("files", () => {
+  const files = [
+    file({ id: "a", participantId: "ana" }),
+    file({ id: "b", participantId: "ben-3f9c1d2e4a5b", contentType: "audio/webm" }),
+    file({ id: "c", participantId: "ana" }),
+    file({ id: "d", participantId: null }),
+    file({ id: "e", contentType: "image/jpeg", kind: "thumbnail" }),
+  ];
+  it("shows what plays", () => {
+    expect(playable(recording({ files })).map((one) => one.id)).toEqual(["a", "b", "c", "d"]);
+  });
+  it("names each file", () => {
+    expect([...fileNames(recording({ files })).values()]).toEqual([
+      "ana",
+      "Ben",
+      "ana, file 2",
+      "Everyone",
+    ]);
+  });
+  it("counts people, not files", () => {
+    expect(peopleIn(recording({ files: files.slice(0, 3) }))).toBe(2);
+    expect(peopleIn(recording({}))).toBeNull();
+  });
+});
+
+it.each([
+  ["ada-lovelace-3f9c1d2e4a5b", "Ada Lovelace"],
+  ["guest-3f9c1d2e4a5b", "Guest"],
+  ["user_42", "user_42"],
+  ["3f9c1d2e4a5b", "3f9c1d2e4a5b"],
+])("reads the name in %s", (identity, name) => expect(nameIn(identity)).toBe(name));
+
+it("keeps one of each recording when pages shift", () => {
+  const [a, b, c] = ["a", "b", "c"].map((id) => recording({ id }));
+  const pages = [[a, b] as Recording[], [b, c] as Recording[]];
+  expect(merge(pages).map((one) => one.id)).toEqual(["a", "b", "c"]);
+});

@@ -1,0 +1,73 @@
+/** What the library says about recordings. Pure. */
+
+import type { Recording, RecordingFile, RecordingStatus } from "../api";
+
+const ACTIVE: readonly RecordingStatus[] = ["starting", "recording"];
+const UNDER_WAY: readonly RecordingStatus[] = [...ACTIVE, "processing", "uploading"];
+
+export const isActive = (status: RecordingStatus) => ACTIVE.includes(status);
+export const isUnderWay = (status: RecordingStatus) => UNDER_WAY.includes(status);
+
+export interface Badge {
+  text: string;
+  tone: "ok" | "warn" | "danger" | "accent";
+  pulsing: boolean;
+}
+
+const BADGES: Record<RecordingStatus, Badge> = {
+  starting: { text: "Starting", tone: "danger", pulsing: true },
+  recording: { text: "Recording", tone: "danger", pulsing: true },
+  processing: { text: "Processing", tone: "warn", pulsing: false },
+  uploading: { text: "Uploading", tone: "warn", pulsing: false },
+  recorded: { text: "Ready", tone: "ok", pulsing: false },
+  failed: { text: "Failed", tone: "danger", pulsing: false },
+};
+
+export const badgeOf = (status: RecordingStatus): Badge => BADGES[status] ?? BADGES.failed;
+
+/** Files a person can play, cameras before screens. */
+export function playable(recording: Recording): RecordingFile[] {
+  return recording.files.filter((file) => /^(video|audio)\//.test(file.contentType));
+}
+
+/** Distinct people in the files of a recording; null while there are no files yet. */
+export function peopleIn(recording: Recording): number | null {
+  const people = new Set(playable(recording).map((file) => file.participantId ?? ""));
+  return people.size === 0 ? null : people.size;
+}
+
+/** A name for each file: the person's, and a number where one person has several files. */
+export function fileNames(recording: Recording): Map<string, string> {
+  const counts = new Map<string, number>();
+  const result = new Map<string, string>();
+  for (const file of playable(recording)) {
+    const name = file.participantId === null ? "Everyone" : nameIn(file.participantId);
+    const count = (counts.get(file.participantId ?? "") ?? 0) + 1;
+    counts.set(file.participantId ?? "", count);
+    result.set(file.id, count === 1 ? name : `${name}, file ${count}`);
+  }
+  return result;
+}
+
+/**
+ * The readable part of an identity. The server makes "ada-lovelace-3f9c1d2e4a5b" of a name; other
+ * identities are their application's own and stay as they are.
+ */
+export function nameIn(identity: string): string {
+  const made = /^([a-z0-9-]+)-[0-9a-f]{12}$/.exec(identity)?.[1];
+  if (made === undefined) return identity;
+  return made
+    .split("-")
+    .filter((word) => word !== "")
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join(" ");
+}
+
+/** Newest first, one of each id: pages may shift between two requests. */
+export function merge(pages: Recording[][]): Recording[] {
+  const seen = new Map<string, Recording>();
+  for (const page of pages) {
+    for (const recording of page) if (!seen.has(recording.id)) seen.set(recording.id, recording);
+  }
+  return [...seen.values()];
+}
