@@ -1,0 +1,66 @@
+"""Everything this package raises.
+
+RecorderError
+├── AlreadyRecording     the caller's: the room is being recorded; carries the recording's id
+├── UnknownRecording     the caller's: no recording with that id
+├── RecordingActive      the caller's: not while the recording runs or is being finished
+├── BadTransition        our own fault: a status that can't follow the present one
+├── MediaRefused         the media plane would not start to record
+├── NoMedia              nothing was received before the recording stopped
+├── BadPayload           the publisher's fault: an RTP payload that breaks its format
+├── JobFailed            a finalize job died or reported an error
+├── MuxFailed            a file could not be written, or did not read back as it was written
+└── StorageFailed        the finished files could not be stored and read back
+"""
+
+from __future__ import annotations
+
+
+class RecorderError(Exception):
+    """Base of all errors of this package. `code` is stable and fit for clients."""
+
+    code = "recorder_error"
+
+
+class AlreadyRecording(RecorderError):
+    code = "already_recording"
+
+    def __init__(self, recording_id: str) -> None:
+        super().__init__(f"recording {recording_id} of this room is still running")
+        self.recording_id = recording_id
+
+
+class UnknownRecording(RecorderError):
+    code = "unknown_recording"
+
+
+class RecordingActive(RecorderError):
+    code = "recording_active"
+
+
+class BadTransition(RecorderError):
+    code = "bad_transition"
+
+
+class MediaRefused(RecorderError):
+    code = "media_refused"
+
+
+class NoMedia(RecorderError):
+    code = "no_media"
+
+
+class BadPayload(RecorderError):
+    code = "bad_payload"
+
+
+class JobFailed(RecorderError):
+    code = "job_failed"
+
+
+class MuxFailed(RecorderError):
+    code = "mux_failed"
+
+
+class StorageFailed(RecorderError):
+    code = "storage_failed"

@@ -1,0 +1,83 @@
+"""What a killed server left behind, read from the disk and the catalog (requirement R4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import shutil
+from pathlib import Path
+
+from mediaserver.errors import JournalError
+from mediaserver.journal import JournalHeader, JournalReader
+from recorder.finishing import Finisher
+from recorder.lifecycle import ACTIVE, FINAL, Status, Step
+from storage.catalog import Catalog
+
+JOURNAL_PATTERN = "*.journal"
+STARTED_BY_RECOVERY = "recovery"
+UNKNOWN_ROOM = "unknown"
+
+_RECORDING_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+log = logging.getLogger(__name__)
+
+
+async def unfinished(catalog: Catalog, finisher: Finisher, journals_root: Path) -> list[str]:
+    """Ids of all recordings that have to be finished, oldest first.
+
+    None of them is `starting` or `recording` any more afterwards, so their rooms can be recorded
+    again at once. Journals without a row get one. Raises what the catalog raises.
+    """
+    ids = []
+    for row in await catalog.recordings.in_states(set(Status) - FINAL):
+        if row.status in ACTIVE:
+            await finisher.step(row, Step.RECOVERED)
+        ids.append(row.id)
+    for directory in await asyncio.to_thread(_directories, journals_root):
+        if directory.name not in ids and await _adopt(catalog, directory):
+            ids.append(directory.name)
+    return ids
+
+
+async def _adopt(catalog: Catalog, directory: Path) -> bool:
+    """True when there is something to finish in a directory that no running recording owns."""
+    row = await catalog.recordings.get(directory.name)
+    if row is not None:
+        whole = row.status == Status.RECORDED and not (row.integrity or {}).get("failures")
+        if whole:  # killed between the last status and the clean-up
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        return False
+    headers = await asyncio.to_thread(_headers, directory)
+    if headers is None:
+        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        return False
+    labels = headers[0].labels if headers else {}
+    log.warning("journals of recording %s have no row: they get one", directory.name)
+    await catalog.recordings.create(
+        id=directory.name,
+        room=labels.get("room") or UNKNOWN_ROOM,
+        started_by=STARTED_BY_RECOVERY,
+        status=Status.PROCESSING,
+    )
+    return True
+
+
+def _directories(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    return sorted(
+        path for path in root.iterdir() if path.is_dir() and _RECORDING_ID.fullmatch(path.name)
+    )
+
+
+def _headers(directory: Path) -> list[JournalHeader] | None:
+    """The headers that can be read; None when there is no journal at all."""
+    paths = sorted(directory.glob(JOURNAL_PATTERN))
+    headers = []
+    for path in paths:
+        try:
+            headers.append(JournalReader(path).header)
+        except (JournalError, OSError) as error:
+            log.warning("%s: %s", path, error)
+    return headers if paths else None

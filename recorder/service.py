@@ -1,0 +1,280 @@
+"""The facade of recordings: start, stop, finish, delete, and what is true after a crash.
+
+One recording at most runs in a room; the catalog's unique index decides, so two starts at the same
+instant, or from two processes, give one recording. What may follow what is in `recorder.lifecycle`.
+Every background task is owned here and ends with `close`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from mediaserver.errors import MediaError
+from mediaserver.messages import RecordingFault, RecordingId, RecordingStarted, RoomId
+from recorder.delivery import object_prefix
+from recorder.errors import (
+    AlreadyRecording,
+    MediaRefused,
+    RecordingActive,
+    UnknownRecording,
+)
+from recorder.finishing import NO_MEDIA, Finisher, Progress, Sleep
+from recorder.jobs import JobRunner
+from recorder.lifecycle import ACTIVE, FINAL, Status, Step
+from recorder.recovery import JOURNAL_PATTERN, unfinished
+from storage.catalog import Catalog, RecordingRow
+from storage.errors import DuplicateActive, StorageError
+from storage.objects import ObjectStore
+
+CLOSE_PATIENCE = 10.0  # seconds for finishing after the last recording was stopped
+
+log = logging.getLogger(__name__)
+
+
+class RecordingPlane(Protocol):
+    """What is needed of the media plane; see `mediaserver.facade`."""
+
+    async def start_recording(
+        self, room: RoomId, recording: RecordingId, directory: Path
+    ) -> None: ...
+
+    async def stop_recording(self, recording: RecordingId) -> bool: ...
+
+
+@dataclass(slots=True)
+class _Live:
+    """A recording that this process started. The lock orders start, first media, and stop."""
+
+    row: RecordingRow
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    progress: Progress = field(default_factory=Progress)
+
+
+class RecordingService:
+    def __init__(
+        self,
+        *,
+        media: RecordingPlane,
+        catalog: Catalog,
+        store: ObjectStore,
+        jobs: JobRunner,
+        data_dir: Path,
+        clock: Callable[[], datetime],
+        sleep: Sleep = asyncio.sleep,
+        close_patience: float = CLOSE_PATIENCE,
+    ) -> None:
+        self._media = media
+        self._catalog = catalog
+        self._store = store
+        self._root = data_dir / "journals"
+        self._clock = clock
+        self._close_patience = close_patience
+        self._finisher = Finisher(catalog, store, jobs, self._root, self._changed, sleep)
+        self._live: dict[str, _Live] = {}  # by recording id, until final
+        self._progress: dict[str, Progress] = {}  # of those being finished
+        self._callbacks: list[Callable[[RecordingRow], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def subscribe(self, callback: Callable[[RecordingRow], None]) -> None:
+        """`callback` hears of every change of status, on the event loop. It must not raise."""
+        self._callbacks.append(callback)
+
+    def active(self, room: str) -> RecordingRow | None:
+        """The recording of a room that is `starting` or `recording`, from memory."""
+        for live in self._live.values():
+            if live.row.room == room and live.row.status in ACTIVE:
+                return live.row
+        return None
+
+    def progress(self, recording_id: str) -> float:
+        """How far a recording in `processing` is, 0..1; 0 for any other."""
+        progress = self._progress.get(recording_id)
+        return progress.fraction if progress else 0.0
+
+    async def recover(self) -> None:
+        """Finishes, one at a time and in the background, what an earlier process left behind.
+
+        Call it before the first `start`. Raises what the catalog raises.
+        """
+        ids = await unfinished(self._catalog, self._finisher, self._root)
+        self._spawn(self._finish_all(ids))
+
+    async def start(
+        self, room: str, call_id: str | None, started_by: str, mode: str = "tracks"
+    ) -> RecordingRow:
+        """A recording in `starting`; `recording` follows when media is on disk.
+
+        Raises AlreadyRecording, MediaRefused, and what the catalog raises.
+        """
+        try:
+            row = await self._catalog.recordings.create(
+                room=room, call_id=call_id, started_by=started_by, mode=mode
+            )
+        except DuplicateActive as error:
+            raise AlreadyRecording(error.existing_id) from error
+        live = self._live[row.id] = _Live(row)
+        async with live.lock:
+            self._changed(row)
+            directory = self._root / row.id
+            try:
+                await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
+                await self._media.start_recording(RoomId(room), RecordingId(row.id), directory)
+            except (MediaError, OSError) as error:
+                reason = f"recording could not be started: {error}"
+                await self._finisher.step(row, Step.GAVE_UP, error=reason, stopped_at=self._clock())
+                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+                raise MediaRefused(reason) from error
+            return live.row
+
+    async def stop(self, recording_id: str) -> RecordingRow:
+        """Ends a recording; back when its journals are closed. Again, it changes nothing.
+
+        Raises UnknownRecording, and what the catalog raises.
+        """
+        live = self._live.get(recording_id)
+        if live is None:
+            row = await self._catalog.recordings.get(recording_id)
+            if row is None:
+                raise UnknownRecording(f"there is no recording {recording_id}")
+            return row
+        async with live.lock:
+            if live.row.status not in ACTIVE:
+                return live.row
+            if await self._stop_media(recording_id):
+                live.row = await self._finisher.step(
+                    live.row, Step.STOPPED, stopped_at=self._clock()
+                )
+                self._progress[recording_id] = live.progress
+                self._spawn(self._finish(recording_id))
+                return live.row
+            reason = "; ".join(live.progress.faults) or NO_MEDIA
+            row = await self._finisher.step(
+                live.row, Step.GAVE_UP, error=reason, stopped_at=self._clock()
+            )
+            directory = self._root / recording_id
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+            return row
+
+    async def stop_room(self, room: str) -> RecordingRow | None:
+        """Ends what runs in `room`, or gives its latest recording. None when there never was one."""
+        row = self.active(room)
+        if row is not None:
+            return await self.stop(row.id)
+        found = await self._catalog.recordings.find(rooms={room}, page=1, limit=1)
+        return found.items[0] if found.items else None
+
+    def handle(self, event: RecordingStarted | RecordingFault) -> None:
+        """Takes what the media plane says about recordings. Returns at once."""
+        live = self._live.get(event.recording_id)
+        if live is None:
+            return
+        match event:
+            case RecordingStarted():
+                self._spawn(self._note_started(live, self._clock()))
+            case RecordingFault(reason=reason):
+                live.progress.faults.append(reason)
+                log.error("recording %s: %s", live.row.id, reason)
+                if live.row.status == Status.STARTING:
+                    self._spawn(self._stop_quietly(live.row.id))
+
+    async def delete(self, recording_id: str) -> None:
+        """Removes objects, journals and row, in this order: what fails can be done again.
+
+        Raises UnknownRecording, RecordingActive, and what storage raises.
+        """
+        row = await self._catalog.recordings.get(recording_id)
+        if row is None:
+            raise UnknownRecording(f"there is no recording {recording_id}")
+        if row.status not in FINAL:
+            raise RecordingActive(f"recording {recording_id} is {row.status}")
+        keys = {file.key for file in row.files}
+        async for stored in self._store.list(object_prefix(row.room, row.id)):
+            keys.add(stored.key)
+        for key in sorted(keys):
+            await self._store.delete(key)
+        await asyncio.to_thread(shutil.rmtree, self._root / row.id, ignore_errors=True)
+        await self._catalog.recordings.delete(row.id)
+
+    async def close(self) -> None:
+        """Stops what runs, waits a while for what is being finished, ends all tasks.
+
+        What is not finished by then is found again by `recover`.
+        """
+        try:
+            for recording_id in list(self._live):
+                await self._stop_quietly(recording_id)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.idle(), self._close_patience)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def idle(self) -> None:
+        """Returns when nothing is being started, stopped or finished in the background."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _changed(self, row: RecordingRow) -> None:
+        live = self._live.get(row.id)
+        if live is not None:
+            live.row = row
+            if row.status in FINAL:
+                del self._live[row.id]
+        for callback in self._callbacks:
+            callback(row)
+
+    async def _stop_media(self, recording_id: str) -> bool:
+        """True when there is media on disk. A media plane in trouble leaves that to the disk."""
+        try:
+            had_media = await self._media.stop_recording(RecordingId(recording_id))
+        except MediaError as error:
+            log.warning("recording %s: %s", recording_id, error)
+            had_media = False
+        if had_media:
+            return True
+        journals = (self._root / recording_id).glob(JOURNAL_PATTERN)
+        return await asyncio.to_thread(any, journals)
+
+    async def _note_started(self, live: _Live, now: datetime) -> None:
+        async with live.lock:
+            if live.row.status == Status.STARTING:
+                await self._finisher.step(live.row, Step.MEDIA_ON_DISK, started_at=now)
+            elif live.row.started_at is None and live.row.status not in FINAL:
+                live.row = await self._catalog.recordings.update(live.row.id, started_at=now)
+
+    async def _stop_quietly(self, recording_id: str) -> None:
+        try:
+            await self.stop(recording_id)
+        except StorageError as error:
+            log.error("recording %s could not be stopped: %s", recording_id, error)
+
+    async def _finish_all(self, ids: list[str]) -> None:
+        for recording_id in ids:
+            self._progress[recording_id] = Progress()
+            await self._finish(recording_id)
+
+    async def _finish(self, recording_id: str) -> None:
+        try:
+            await self._finisher.finish(recording_id, self._progress[recording_id])
+        finally:
+            self._progress.pop(recording_id, None)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Supervises: a task that died of a bug is logged; its recording is found at the next boot."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a recording task died", exc_info=error)

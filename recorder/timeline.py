@@ -1,0 +1,286 @@
+"""From RTP timestamps to the server's clock.
+
+Two steps, each with its own evidence:
+
+1. RTP timestamp -> the sender's NTP clock. Every sender report names one instant in both
+   (RFC 3550 section 6.4.1). `SenderClock` smooths all of them, so that audio and video of one
+   sender lie as they were captured, whatever the network did to them.
+2. Sender's clock -> server's clock. What arrived was sent before, so `arrival - sent` is the offset
+   between the clocks plus a delay; its smallest values are the best evidence of the offset. One
+   `Offset` is fitted over all tracks that share a sender's clock: shifting them alike keeps them
+   in sync.
+
+A track without any sender report takes its nominal RTP clock for the sender's and goes on with
+step 2 alone. All times are microseconds; server times are unix time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import fmean
+from typing import Generic, TypeVar
+
+from mediaserver.rtp.sequence import timestamp_diff
+
+NTP_TO_UNIX_SECONDS = 2_208_988_800
+BUCKET_US = 1_000_000
+SKEW_SPAN_US = 60_000_000
+"""Below this span the offset between two clocks is taken as constant."""
+MAX_SKEW = 1e-3
+STEP_US = 100_000
+"""A sender report this far off the line of the others begins a new line."""
+IMPLAUSIBLE_US = 10_000_000
+"""A sender report this far from the media around it is not about them."""
+WINDOW_US = 30_000_000
+SLOPE_SPAN_US = 20_000_000
+SAME_CLOCK_US = 500_000
+"""Tracks of one participant whose offsets differ by more come from different machines."""
+
+MAX_JUMPS = 10_000
+
+Point = tuple[float, float]
+K = TypeVar("K")
+
+
+def ntp_to_unix_us(ntp: int) -> float:
+    """64-bit NTP time (RFC 5905 section 6) as unix time in microseconds."""
+    return (ntp >> 32) * 1e6 - NTP_TO_UNIX_SECONDS * 1e6 + (ntp & 0xFFFF_FFFF) * 1e6 / (1 << 32)
+
+
+@dataclass(slots=True)
+class Observation:
+    """What the first pass keeps of one epoch: a few numbers a second, however many packets."""
+
+    clock_rate: int
+    reports: list[Point] = field(default_factory=list)  # (RTP timestamp in us, NTP in us)
+    fastest: list[Point] = field(default_factory=list)  # (RTP timestamp in us, arrival)
+    jumps: deque[Point] = field(default_factory=lambda: deque(maxlen=MAX_JUMPS))
+    """(RTP timestamp in us, by how much more than the RTP clock the arrivals moved on there)"""
+    _last: tuple[int, int] | None = None  # RTP timestamp in ticks, arrival
+    _early: tuple[float, int] | None = None  # a report before any packet
+    _bucket: int = -1
+
+    def packet(self, timestamp: int, arrival_us: int) -> None:
+        """`timestamp` is unwrapped."""
+        last = self._last
+        if last is not None and last[0] == timestamp:
+            return  # the first packet of a frame is the fastest
+        self._last = (timestamp, arrival_us)
+        at = timestamp * 1e6 / self.clock_rate
+        if last is not None:
+            jump = (arrival_us - last[1]) - (at - last[0] * 1e6 / self.clock_rate)
+            if abs(jump) > STEP_US:
+                self.jumps.append((at, jump))
+        bucket = arrival_us // BUCKET_US
+        if bucket != self._bucket:
+            self._bucket = bucket
+            self.fastest.append((at, arrival_us))
+        elif arrival_us - at < self.fastest[-1][1] - self.fastest[-1][0]:
+            self.fastest[-1] = (at, arrival_us)
+        if self._early is not None:
+            (ntp_us, rtp), self._early = self._early, None
+            self.report(ntp_us, rtp, arrival_us)
+
+    def report(self, ntp_us: float, rtp_timestamp: int, arrival_us: int) -> None:
+        """`rtp_timestamp` is as it came. Reports that can't be about this epoch are left out."""
+        if self._last is None:
+            self._early = (ntp_us, rtp_timestamp)
+            return
+        timestamp, arrived_us = self._last
+        ticks = timestamp + timestamp_diff(rtp_timestamp, timestamp & 0xFFFF_FFFF)
+        at = ticks * 1e6 / self.clock_rate
+        expected = timestamp * 1e6 / self.clock_rate + (arrival_us - arrived_us)
+        if abs(at - expected) <= IMPLAUSIBLE_US:
+            self.reports.append((at, ntp_us))
+
+
+class SenderClock:
+    """RTP timestamps of one epoch -> the sender's NTP clock, from sender reports (at least one).
+
+    Within a line of reports that agree, the clock is the local least-squares line through all
+    reports 30 s around; beside it the nominal rate holds. Where reports step (a sender that stopped
+    its RTP clock), a new line begins where the arrivals of `jumps` stepped too.
+    """
+
+    def __init__(self, reports: Sequence[Point], jumps: Iterable[Point] = ()) -> None:
+        lines = _lines(reports)
+        self._borders = [_border(a[-1], b[0], jumps) for a, b in pairwise(lines)]
+        self._at: list[float] = []
+        self._ntp: list[float] = []
+        self._line: list[int] = []
+        residuals: list[float] = []
+        for number, line in enumerate(lines):
+            for (at, ntp), smooth in zip(line, _smoothed(line), strict=True):
+                self._at.append(at)
+                self._ntp.append(smooth)
+                self._line.append(number)
+                residuals.append(abs(ntp - smooth))
+        self.residual_us = sorted(residuals)[int(0.95 * (len(residuals) - 1))]
+
+    def ntp_us(self, at: float) -> float:
+        """The sender's clock at RTP timestamp `at`, both in us."""
+        after = bisect_right(self._at, at)
+        before = max(after - 1, 0)
+        after = min(after, len(self._at) - 1)
+        if before == after:
+            return self._ntp[after] + at - self._at[after]
+        left, right = self._at[before], self._at[after]
+        if self._line[before] != self._line[after]:
+            nearest = before if at < self._borders[self._line[before]] else after
+            return self._ntp[nearest] + at - self._at[nearest]
+        share = (at - left) / (right - left)
+        return self._ntp[before] + share * (self._ntp[after] - self._ntp[before])
+
+
+def _lines(reports: Sequence[Point]) -> list[list[Point]]:
+    """Reports in stretches that agree; a single stray one among those that agree is left out."""
+    lines: list[list[Point]] = [[reports[0]]]
+    for index, report in enumerate(reports[1:], start=1):
+        last = lines[-1][-1]
+        if report[0] <= last[0]:
+            continue  # the RTP clock stood still: nothing new is said
+        if _agree(last, report):
+            lines[-1].append(report)
+        elif index + 1 >= len(reports) or not _agree(last, reports[index + 1]):
+            lines.append([report])
+    return lines
+
+
+def _border(last: Point, first: Point, jumps: Iterable[Point]) -> float:
+    """Where between two reports the RTP clock stepped: where arrivals stepped alike, if they did."""
+    step = (first[1] - last[1]) - (first[0] - last[0])
+    between = [jump for jump in jumps if last[0] < jump[0] <= first[0]]
+    if not between:
+        return (last[0] + first[0]) / 2
+    return min(between, key=lambda jump: abs(jump[1] - step))[0]
+
+
+def _agree(a: Point, b: Point) -> bool:
+    elapsed = b[1] - a[1]
+    return abs(elapsed - (b[0] - a[0])) <= STEP_US + MAX_SKEW * abs(elapsed)
+
+
+def _smoothed(line: Sequence[Point]) -> list[float]:
+    """The NTP time of each report as the reports around it have it."""
+    out = []
+    first = last = 0
+    for at, _ in line:
+        while line[first][0] < at - WINDOW_US:
+            first += 1
+        while last < len(line) and line[last][0] <= at + WINDOW_US:
+            last += 1
+        out.append(_local_fit(line[first:last], at))
+    return out
+
+
+def _local_fit(points: Sequence[Point], at: float) -> float:
+    xs = [x - at for x, _ in points]
+    offsets = [y - x for x, y in points]
+    base = offsets[0]  # keeps the sums small
+    mean_x, mean_y = fmean(xs), fmean(y - base for y in offsets)
+    slope = 0.0
+    if xs[-1] - xs[0] >= SLOPE_SPAN_US:
+        spread = sum((x - mean_x) ** 2 for x in xs)
+        slope = sum((x - mean_x) * (y - base) for x, y in zip(xs, offsets, strict=True)) / spread
+        slope = min(max(slope, -MAX_SKEW), MAX_SKEW)
+    return at + base + mean_y - slope * mean_x
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Server clock minus another clock, as a line: `base + skew * (t - origin)`."""
+
+    origin: float
+    base: float
+    skew: float
+
+    def at(self, t: float) -> float:
+        return self.base + self.skew * (t - self.origin)
+
+
+def fit_offset(points: Iterable[Point]) -> Offset:
+    """The line under all of `points`, (time, offset plus some delay), that lies closest to them.
+
+    It is the edge of their lower convex hull below their mean (Moon, Skelly, Towsley 1999). Over a
+    short span, or when the slope is none that clocks have, it is level through the lowest point.
+    """
+    ordered = sorted(points)
+    if ordered[-1][0] - ordered[0][0] >= SKEW_SPAN_US:
+        middle = fmean(x for x, _ in ordered)
+        hull = _lower_hull(ordered)
+        for (x0, y0), (x1, y1) in pairwise(hull):
+            skew = (y1 - y0) / (x1 - x0)
+            if x0 <= middle <= x1 and abs(skew) <= MAX_SKEW:
+                return Offset(x0, y0, skew)
+    return Offset(0.0, min(y for _, y in ordered), 0.0)
+
+
+def _lower_hull(ordered: Sequence[Point]) -> list[Point]:
+    """Andrew's monotone chain, lower half."""
+    hull: list[Point] = []
+    for x, y in ordered:
+        if hull and hull[-1][0] == x:
+            continue  # sorted: the first of equal x is the lowest
+        while len(hull) >= 2:
+            (x0, y0), (x1, y1) = hull[-2], hull[-1]
+            if (x1 - x0) * (y - y0) - (y1 - y0) * (x - x0) > 0:
+                break
+            hull.pop()
+        hull.append((x, y))
+    return hull
+
+
+@dataclass(frozen=True, slots=True)
+class EpochClock:
+    """RTP timestamps of one epoch -> server time."""
+
+    clock_rate: int
+    sender: SenderClock | None
+    offset: Offset
+
+    def server_us(self, timestamp: int) -> float:
+        """`timestamp` is unwrapped, in ticks."""
+        at = timestamp * 1e6 / self.clock_rate
+        sent = at if self.sender is None else self.sender.ntp_us(at)
+        return sent + self.offset.at(sent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reported(Generic[K]):
+    """An epoch with sender reports; its points are (sender's time, arrival minus that)."""
+
+    key: K
+    sender: SenderClock
+    points: list[Point]
+
+
+def fit_clocks(observations: Mapping[K, Observation]) -> dict[K, EpochClock]:
+    """The clocks of all epochs of one participant. Epochs without packets get none."""
+    clocks: dict[K, EpochClock] = {}
+    reported: list[_Reported[K]] = []
+    for key, seen in observations.items():
+        if not seen.fastest:
+            continue
+        if not seen.reports:
+            offset = fit_offset((at, arrival - at) for at, arrival in seen.fastest)
+            clocks[key] = EpochClock(seen.clock_rate, None, offset)
+            continue
+        sender = SenderClock(seen.reports, seen.jumps)
+        sent = [(sender.ntp_us(at), arrival) for at, arrival in seen.fastest]
+        reported.append(_Reported(key, sender, [(ntp, arrival - ntp) for ntp, arrival in sent]))
+    while reported:
+        seed = fit_offset(max(reported, key=lambda entry: len(entry.points)).points)
+        same = [entry for entry in reported if _distance(entry, seed) <= SAME_CLOCK_US]
+        offset = fit_offset(point for entry in same for point in entry.points)
+        for entry in same:
+            clocks[entry.key] = EpochClock(observations[entry.key].clock_rate, entry.sender, offset)
+        reported = [entry for entry in reported if entry.key not in clocks]
+    return clocks
+
+
+def _distance(entry: _Reported[K], offset: Offset) -> float:
+    return abs(min(y - offset.at(x) for x, y in entry.points))

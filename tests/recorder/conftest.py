@@ -1,0 +1,18 @@
+"""A house with a recording service in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from tests.recorder.house import House, open_house
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    opened = await open_house(tmp_path / "house")
+    yield opened
+    await opened.service.close()
+    await opened.catalog.close()
