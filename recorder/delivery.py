@@ -42,6 +42,8 @@ async def deliver(store: ObjectStore, room: str, recording_id: str, file: Finali
         sha256=file.sha256,
         key=key,
         start_seconds=file.start_seconds,
+        participant_name=file.participant_name,
+        source=file.source,
     )
 
 

@@ -188,6 +188,8 @@ def _finalized(plan: FilePlan, muxed: MuxedFile, zero_us: float) -> FinalizedFil
         width=width,
         height=height,
         start_seconds=round((muxed.zero_us - zero_us) / 1e6, 3),
+        participant_name=plan.participant_name,
+        source=plan.group,
     )
 
 

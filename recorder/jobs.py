@@ -24,7 +24,8 @@ Integrity = Mapping[str, Any]
 class FinalizedFile:
     """One finished media file on local disk.
 
-    `start_seconds` counts from the first media of the whole recording.
+    `start_seconds` counts from the first media of the whole recording; `source` is "camera" (with
+    the microphone) or "screen" (with its sound).
     """
 
     path: Path
@@ -37,6 +38,8 @@ class FinalizedFile:
     width: int | None
     height: int | None
     start_seconds: float
+    participant_name: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class FinalizeResult:
                     "width": file.width,
                     "height": file.height,
                     "startSeconds": file.start_seconds,
+                    "participantName": file.participant_name,
+                    "source": file.source,
                 }
                 for file in self.files
             ],
@@ -104,6 +109,8 @@ def _file_from(value: Mapping[str, Any]) -> FinalizedFile:
         width=value["width"],
         height=value["height"],
         start_seconds=value["startSeconds"],
+        participant_name=value["participantName"],
+        source=value["source"],
     )
 
 

@@ -32,6 +32,11 @@ class FilePlan:
     video: Lane
 
     @property
+    def participant_name(self) -> str:
+        """The name in force when the first of the journals began, "" if none was given."""
+        return (self.video or self.audio)[0].header.labels.get("participantName", "")
+
+    @property
     def container(self) -> str:
         return CODECS[self.video[0].mime_type].container if self.video else "webm"
 

@@ -28,6 +28,8 @@ class FileRow:
     sha256: str
     key: str
     start_seconds: float
+    participant_name: str = ""
+    source: str = ""  # camera (with microphone) or screen (with its sound)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,8 @@ recording_files = Table(
     Column("sha256", PlainText, nullable=False),
     Column("key", PlainText, nullable=False),
     Column("start_seconds", Float, nullable=False),
+    Column("participant_name", PlainText, nullable=False),
+    Column("source", PlainText, nullable=False),
 )
 
 calls = Table(

@@ -17,6 +17,7 @@ FIELDS = {
 FILE_FIELDS = {
     *("id", "kind", "participantId", "contentType", "size", "durationSeconds", "width"),
     *("height", "sha256", "url"),
+    *("participantName", "source", "startSeconds"),  # beyond the contract
 }
 
 

@@ -37,6 +37,8 @@ def file_row(number: int = 1, **changes: object) -> FileRow:
         "sha256": "ab" * 32,
         "key": f"recordings/room/{number}.webm",
         "start_seconds": 0.5,
+        "participant_name": "Alice A.",
+        "source": "camera",
     }
     return FileRow(**(fields | changes))  # type: ignore[arg-type]
 

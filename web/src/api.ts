@@ -7,6 +7,8 @@ export interface RecordingFile {
   id: string;
   kind: string;
   participantId: string | null;
+  participantName: string;
+  source: string;
   contentType: string;
   size: number | null;
   durationSeconds: number | null;

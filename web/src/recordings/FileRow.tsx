@@ -2,7 +2,7 @@ import type { RecordingFile } from "../api";
 import { duration, fileSize } from "../format";
 import { Avatar } from "../ui/Avatar";
 import { Icon } from "../ui/Icon";
-import { nameIn } from "./model";
+import { personOf } from "./model";
 
 interface FileRowProps {
   file: RecordingFile;
@@ -16,7 +16,7 @@ export function FileRow({ file, name, playing, onPlay, onDownload }: FileRowProp
   const marks = { "data-file-id": file.id, "data-participant": file.participantId ?? "" };
   return (
     <li className="file" {...marks}>
-      <Avatar name={nameIn(file.participantId ?? name)} seed={file.participantId ?? name} />
+      <Avatar name={personOf(file)} seed={file.participantId ?? name} />
       <div className="file-words">
         <div className="truncate">{name}</div>
         <div className="muted">

@@ -15,6 +15,8 @@ const file = (change: Partial<RecordingFile>): RecordingFile => ({
   id: "f1",
   kind: "participant",
   participantId: "ana",
+  participantName: "",
+  source: "camera",
   contentType: "video/webm",
   size: 1,
   durationSeconds: 1,
@@ -62,10 +64,11 @@ describe("files", () => {
     file({ id: "b", participantId: "ben-3f9c1d2e4a5b", contentType: "audio/webm" }),
     file({ id: "c", participantId: "ana" }),
     file({ id: "d", participantId: null }),
+    file({ id: "f", participantName: "Ana B.", source: "screen" }),
     file({ id: "e", contentType: "image/jpeg", kind: "thumbnail" }),
   ];
   it("shows what plays", () => {
-    expect(playable(recording({ files })).map((one) => one.id)).toEqual(["a", "b", "c", "d"]);
+    expect(playable(recording({ files })).map((one) => one.id)).toEqual(["a", "b", "c", "d", "f"]);
   });
   it("names each file", () => {
     expect([...fileNames(recording({ files })).values()]).toEqual([
@@ -73,6 +76,7 @@ describe("files", () => {
       "Ben",
       "ana, file 2",
       "Everyone",
+      "Ana B.’s screen",
     ]);
   });
   it("counts people, not files", () => {

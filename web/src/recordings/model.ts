@@ -36,14 +36,21 @@ export function peopleIn(recording: Recording): number | null {
   return people.size === 0 ? null : people.size;
 }
 
-/** A name for each file: the person's, and a number where one person has several files. */
+/** Whose file it is. */
+export function personOf(file: RecordingFile): string {
+  if (file.participantId === null) return "Everyone";
+  return file.participantName || nameIn(file.participantId);
+}
+
+/** A name for each file: the person's, and a number where one person has several alike. */
 export function fileNames(recording: Recording): Map<string, string> {
   const counts = new Map<string, number>();
   const result = new Map<string, string>();
   for (const file of playable(recording)) {
-    const name = file.participantId === null ? "Everyone" : nameIn(file.participantId);
-    const count = (counts.get(file.participantId ?? "") ?? 0) + 1;
-    counts.set(file.participantId ?? "", count);
+    const name = file.source === "screen" ? `${personOf(file)}’s screen` : personOf(file);
+    const slot = `${file.participantId ?? ""} ${file.source}`;
+    const count = (counts.get(slot) ?? 0) + 1;
+    counts.set(slot, count);
     result.set(file.id, count === 1 ? name : `${name}, file ${count}`);
   }
   return result;

@@ -81,6 +81,8 @@ def _recording_files() -> None:
         sa.Column("sha256", sa.Text, nullable=False),
         sa.Column("key", sa.Text, nullable=False),
         sa.Column("start_seconds", sa.Float, nullable=False),
+        sa.Column("participant_name", sa.Text, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_recording_files"),
         sa.ForeignKeyConstraint(
             ["recording_id"],
