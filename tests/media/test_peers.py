@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 from collections.abc import AsyncIterator
 from fractions import Fraction
@@ -250,3 +251,61 @@ async def test_a_muted_track_is_neither_forwarded_nor_recorded(media, join, tmp_
     await media.set_track_muted(track, False)
     sound = (await bob.tracks.get()).recv()
     assert (await asyncio.wait_for(sound, 10)).sample_rate == 48000
+
+
+def lose(client: Client, share: float, seed: int) -> None:
+    """From now on this client loses that share of the RTP it sends, first transmissions or not."""
+    (transceiver,) = [t for t in client.connection.getTransceivers() if t.kind == "video"]
+    ice = transceiver.sender.transport.transport
+    dice, send = random.Random(seed), ice._send
+
+    async def lossy(data: bytes) -> None:
+        is_rtp = 127 < data[0] < 192 and not 191 < data[1] < 224
+        if not (is_rtp and dice.random() < share):
+            await send(data)
+
+    ice._send = lossy
+
+
+async def test_what_is_lost_on_the_way_up_is_asked_for_and_comes(media, join) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    await alice.publish(Colour())
+    await media.events.wait(PeerConnected(alice.peer_id))
+    lose(alice, share=0.2, seed=1)
+    bob.connection.addTransceiver("video", direction="recvonly")
+    await media.subscribe(bob.peer_id, [TrackId("TR_alice_video")])
+    await bob.offer()
+    picture = await bob.tracks.get()
+    for _ in range(60):
+        await asyncio.wait_for(picture.recv(), 10)
+    stats = await media.stats()
+    assert int(stats["nack_recovered"]) >= 3
+    assert stats["nack_lost"] == 0
+
+
+async def test_what_is_lost_on_the_way_down_is_sent_again_from_the_history(media, join) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    await alice.publish(Colour())
+    bob.connection.addTransceiver("video", direction="recvonly")
+    await media.subscribe(bob.peer_id, [TrackId("TR_alice_video")])
+    await bob.offer()
+    picture = await bob.tracks.get()
+    await asyncio.wait_for(picture.recv(), 10)
+    (receiver,) = bob.connection.getReceivers()
+    ice = receiver.transport.transport
+    receive, dropped = ice._recv, set()
+
+    async def lossy() -> bytes:
+        """Loses the first copy of every eighth packet, before SRTP could see it."""
+        while True:
+            data = await receive()
+            is_rtp = 127 < data[0] < 192 and not 191 < data[1] < 224
+            if not is_rtp or data[3] % 8 or data[2:4] in dropped:
+                return data
+            dropped.add(data[2:4])
+
+    ice._recv = lossy
+    for _ in range(60):
+        await asyncio.wait_for(picture.recv(), 10)
+    assert len(dropped) >= 3
+    assert int((await media.stats())["retransmitted"]) >= len(dropped) - 2
