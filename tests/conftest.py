@@ -1,0 +1,70 @@
+"""Fixtures of every test that needs a real part. They fail, never skip, when a part is missing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.rig.browser import chromium, rig_pages
+from tests.rig.server import MediaserverProcess
+
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MediaserverProcess]:
+    """A server for the tests of one module, which keep apart by their rooms."""
+    async with MediaserverProcess(tmp_path_factory.mktemp("server") / "data") as process:
+        yield process
+
+
+@pytest.fixture
+def server_unharmed(server: MediaserverProcess) -> Iterator[MediaserverProcess]:
+    """The module's server, held to have logged no fault of its own when the test ends."""
+    yield server
+    assert server.alive, f"the server ended during the test:\n{server.text()[-6000:]}"
+    server.assert_unharmed()
+
+
+@pytest.fixture
+def room(request: pytest.FixtureRequest) -> str:
+    """A room name that no other test uses."""
+    return f"{request.node.originalname.removeprefix('test_')}-{next(_numbers)}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as launched:
+        yield launched
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pages_url() -> AsyncIterator[str]:
+    async with rig_pages() as url:
+        yield url
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """For tests that run, kill and restart their own server."""
+    return tmp_path / "data"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failed test shows the end of the log of every server it ran."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.failed:
+        for process in MediaserverProcess.started:
+            report.sections.append((f"mediaserver {process.pid}", process.text()[-4000:]))
+
+
+def pytest_runtest_logfinish() -> None:
+    alive = [process for process in MediaserverProcess.started if process.alive]
+    MediaserverProcess.started[:] = alive

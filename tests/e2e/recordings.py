@@ -1,0 +1,91 @@
+"""Making a recording of known content, and holding it against what was sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.media_truth import Truth
+from tests.rig.known_content import KnownContentPage, Snapshot
+from tests.rig.rest import Rest
+
+FPS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A finished recording of one page, and the sender's own account of the same time.
+
+    This machine's clock when the start was `asked` for, when the server said that it records
+    (`began`), and when the stop was asked for (`ended`); `first` and `last` are the page's counts
+    at the latter two.
+    """
+
+    row: dict[str, Any]
+    path: Path
+    drawn: list[int]
+    first: Snapshot
+    last: Snapshot
+    asked: datetime
+    began: datetime
+    ended: datetime
+
+
+async def record(
+    rest: Rest, room: str, page: KnownContentPage, seconds: float, folder: Path
+) -> Recorded:
+    """Record the room for some seconds of the page's clock and fetch its one file."""
+    asked = datetime.now(UTC)
+    recording = await rest.start_recording(room)
+    began, first = datetime.now(UTC), await page.snapshot()
+    await page.elapse(seconds)
+    last, ended = await page.snapshot(), datetime.now(UTC)
+    row = await rest.stop_recording(room)
+    assert row["id"] == recording
+    (file,) = row["files"]
+    path = await fetch(rest, file, folder)
+    return Recorded(row, path, await page.drawn(), first, last, asked, began, ended)
+
+
+async def fetch(rest: Rest, file: dict[str, Any], folder: Path) -> Path:
+    """Download a recording's file through its own link, without a token."""
+    async with Rest(rest.base_url) as anybody:
+        status, _, body = await anybody.bytes(file["url"])
+    assert status == 200, body[:300]
+    suffix = ".mp4" if file["contentType"] == "video/mp4" else ".webm"
+    path = folder / f"{file['id']}{suffix}"
+    path.write_bytes(body)
+    return path
+
+
+def assert_complete(truth: Truth, made: Recorded) -> None:
+    """Pictures in order, at most 1 % of those that were sent missing, from start to stop."""
+    assert truth.backwards == 0
+    first, last = truth.counters[0], truth.counters[-1]
+    assert first <= made.drawn[made.first.drawn - 1] + FPS / 2, "the beginning is missing"
+    assert last >= made.drawn[made.last.drawn - 1] - FPS / 4, "the end is missing"
+    due = [number for number in made.drawn if first <= number <= last]
+    not_encoded = max(0, _between(made, "drawn") - _between(made, "framesEncoded"))
+    missing = len(set(due) - set(truth.counters))
+    assert missing <= not_encoded + 0.01 * len(due), f"{missing} of {len(due)} missing"
+
+
+def _between(made: Recorded, field: str) -> int:
+    if field == "drawn":
+        return made.last.drawn - made.first.drawn
+    return int(made.last.sent("video", field) - made.first.sent("video", field))
+
+
+def assert_flashes_and_beeps(truth: Truth) -> None:
+    """One flash and one beep for every second, at the picture they belong to."""
+    first, last = truth.counters[0], truth.counters[-1]
+    seconds = [n for n in range(first, last + 1) if n % FPS == 0 and n > first]
+    origin = first / FPS  # the content's clock at the file's first picture
+    flashes = [round(at + origin) for at in truth.flashes_s]
+    assert flashes == [n // FPS for n in seconds], truth.flashes_s
+    # a beep may be cut by the file's ends; every one in between must be there, once
+    inner = range(seconds[0] // FPS, (last - FPS // 5) // FPS + 1)
+    beeps = [round(at + origin) for at in truth.beeps_s]
+    assert [second for second in beeps if second in inner] == list(inner), truth.beeps_s
