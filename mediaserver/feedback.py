@@ -69,7 +69,7 @@ def report(plane: PyPlane, peer: Peer, now: float) -> None:
         plane.send_rtcp(peer.link, data)
 
 
-def handle(plane: PyPlane, peer: Peer, data: bytes, now: float, unix_us: int) -> None:
+def handle(plane: PyPlane, peer: Peer, data: bytes, now: float) -> None:
     """A decrypted RTCP compound from `peer`; malformed ones are dropped."""
     try:
         packets = rtcp.parse(data)
@@ -78,7 +78,7 @@ def handle(plane: PyPlane, peer: Peer, data: bytes, now: float, unix_us: int) ->
         return
     for packet in packets:
         if isinstance(packet, rtcp.RtcpSrPacket):
-            _sender_report(plane, peer, packet, now, unix_us)
+            _sender_report(plane, peer, packet, now)
         elif isinstance(packet, rtcp.RtcpPsfbPacket):
             for ssrc in rtcp.requested_keyframes(packet):
                 if down := peer.outs.get(ssrc):
@@ -95,9 +95,7 @@ def _retransmit(plane: PyPlane, peer: Peer, packet: rtcp.RtcpRtpfbPacket) -> Non
         plane.retransmit(down.out, sequence)
 
 
-def _sender_report(
-    plane: PyPlane, peer: Peer, packet: rtcp.RtcpSrPacket, now: float, unix_us: int
-) -> None:
+def _sender_report(plane: PyPlane, peer: Peer, packet: rtcp.RtcpSrPacket, now: float) -> None:
     stream = peer.link.inbounds.get(packet.ssrc)
     up: UpTrack | None = stream.owner if stream is not None else None
     if stream is None or up is None:
@@ -106,7 +104,7 @@ def _sender_report(
     up.reception.sender_report(info.ntp_timestamp, now)
     for journal in up.journals:
         if not up.muted:
-            journal.sender_report(unix_us, info.ntp_timestamp, info.rtp_timestamp)
+            journal.sender_report(plane.unix_us(now), info.ntp_timestamp, info.rtp_timestamp)
     for out in stream.outs:
         translated = rtcp.RtcpSenderInfo(
             ntp_timestamp=info.ntp_timestamp,

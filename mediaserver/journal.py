@@ -31,6 +31,9 @@ from mediaserver.errors import JournalError
 MAGIC = b"MSJRNL\x00\x01"
 """The last byte is the version of the layout."""
 
+JOURNAL_SUFFIX = ".journal"
+"""How the file name of every journal ends."""
+
 MAX_PAYLOAD = 0xFFFF
 """Bytes a record can carry; a UDP datagram is never longer."""
 
@@ -130,19 +133,21 @@ class JournalReader:
     JournalError when the header can't be read (then nothing is known about the track) and OSError
     when the file can't. After an iteration ran to its
     end, `torn` says whether it stopped at a damaged or cut record, and `clean_end` whether an END
-    record was found; what lies behind END is not looked at.
+    record was found; what lies behind END is not looked at. `damaged` says that more lies behind the
+    tear than the cut record that a killed writer leaves: media is in the file that was not read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.torn = False
+        self.damaged = False
         self.clean_end = False
         with path.open("rb") as file:
             self.header = _read_header(file)
             self._records_at = file.tell()
 
     def __iter__(self) -> Iterator[JournalRecord]:
-        self.torn = self.clean_end = False
+        self.torn = self.damaged = self.clean_end = False
         with self.path.open("rb") as file:
             file.seek(self._records_at)
             buffer = b""
@@ -159,6 +164,23 @@ class JournalReader:
                 if len(buffer) >= _RECORD_HEAD.size + MAX_PAYLOAD:
                     break  # no cut record is this long: it is damaged
             self.torn = bool(buffer)
+            self.damaged = _goes_on(buffer)
+
+
+def _goes_on(rest: bytes) -> bool:
+    """Is there more than one record in what begins with one that can't be read?
+
+    A record that was cut runs past the end of the file. A damaged one does not, or says so of a
+    length that is damaged: then whole records lie behind it.
+    """
+    if len(rest) < _RECORD_HEAD.size:
+        return False
+    length = _RECORD_HEAD.unpack_from(rest)[1]
+    return (
+        len(rest) >= _RECORD_HEAD.size + MAX_PAYLOAD
+        or len(rest) > _RECORD_HEAD.size + length
+        or any(_decode_record(rest, at) is not None for at in range(1, len(rest)))
+    )
 
 
 def _decode_record(buffer: bytes, at: int) -> JournalRecord | None:

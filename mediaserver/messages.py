@@ -116,9 +116,13 @@ class DataReceived:
 
 @dataclass(frozen=True, slots=True)
 class RecordingStarted:
-    """The first media byte of a recording is on disk."""
+    """The first media byte of a recording is on disk.
+
+    `first_media_us` is when that packet came: unix time in microseconds.
+    """
 
     recording_id: RecordingId
+    first_media_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +134,26 @@ class RecordingFault:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingStalled:
+    """No journal of a recording can be written any more: nothing is being recorded."""
+
+    recording_id: RecordingId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A media worker died and took these peers along; journals on disk stay."""
+    """A media worker died and took these peers, maybe none, along; journals on disk stay."""
 
     peer_ids: tuple[PeerId, ...]
 
 
 MediaEvent = (
-    PeerConnected | PeerLost | DataReceived | RecordingStarted | RecordingFault | WorkerLost
+    PeerConnected
+    | PeerLost
+    | DataReceived
+    | RecordingStarted
+    | RecordingFault
+    | RecordingStalled
+    | WorkerLost
 )

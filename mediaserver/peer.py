@@ -54,10 +54,12 @@ class Peer:
     session_id: int = field(default_factory=lambda: secrets.randbits(62))
     answers: int = 0
     last_check: float = 0.0
+    since: float = field(init=False)
     secure: bool = False
     lost: bool = False
 
     def __post_init__(self) -> None:
+        self.since = self.now()
         self.ufrag, self.password = new_credentials()
         self.link = Link(self)
         self.dtls = DtlsEndpoint(self.certificate, self._send, self)

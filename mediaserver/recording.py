@@ -2,8 +2,9 @@
 
 The loop only appends to a deque. The thread wakes every 250 ms, encodes, writes, and once a second
 flushes to the medium, so `kill -9` costs at most what the last quarter second brought and a power cut
-little more than a second. A disk that does not keep up never stops the loop: beyond `PENDING_LIMIT`
-bytes a track's packets are dropped and the fault is reported once.
+little more than a second. A disk that fails, or does not keep up, never stops the loop: the journal of
+that track ends there, without its END record, and the fault is reported once. "Does not keep up" is
+`PENDING_LIMIT` bytes waiting; they are still written.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class TrackJournal:
         self.closed = asyncio.get_running_loop().create_future()
         self.fault = ""
         self.wrote_media = False
+        self.first_media_us = 0
         self._pending: deque[tuple[int, int, bytes]] = deque()
         self._put_bytes = 0  # counted on the loop
         self._taken_bytes = 0  # counted in the writer thread
@@ -51,7 +53,8 @@ class TrackJournal:
         self._synced = 0.0
 
     def packet(self, arrival_us: int, packet: bytes) -> None:
-        self._has_media = True
+        if not self._has_media:
+            self._has_media, self.first_media_us = True, arrival_us
         self._put(RecordKind.RTP, arrival_us, packet)
 
     def sender_report(self, arrival_us: int, ntp: int, timestamp: int) -> None:
@@ -90,11 +93,12 @@ class TrackJournal:
             self.wrote_media = True
 
     def finish(self) -> None:
-        """Write the end and close; raises OSError."""
+        """Write the end, unless the journal has a fault, and close; raises OSError."""
         if self._fd < 0:
             return
         try:
-            self._write(encode_record(RecordKind.END, self._last_arrival))
+            if not self.fault:
+                self._write(encode_record(RecordKind.END, self._last_arrival))
             os.fsync(self._fd)
         finally:
             os.close(self._fd)
@@ -104,6 +108,7 @@ class TrackJournal:
         if self._fd < 0:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(self.path, flags, 0o600)
+            _sync_directory(self.path.parent)
             data = encode_header(self.header) + data
         view = memoryview(data)
         while view:
@@ -166,37 +171,37 @@ class JournalWriter:
             self._wake.clear()
 
     def _serve(self, journal: TrackJournal) -> None:
-        closing, had_media = journal.closing, journal.wrote_media
+        closing, had_media, fault = journal.closing, journal.wrote_media, journal.fault
         try:
-            if not journal.fault:
-                journal.flush(time.monotonic())
-            if closing:
-                journal.finish()
+            journal.flush(time.monotonic())
         except OSError as error:
-            self._report(journal, error.strerror or str(error))
-            closing = True
-        if journal.fault and not closing:
-            self._abandon(journal)
-            closing = True
+            fault = journal.fault = error.strerror or str(error)
+        if closing or fault:
+            try:
+                journal.finish()
+            except OSError as error:
+                fault = fault or error.strerror or str(error)
         if journal.wrote_media and not had_media:
             self._loop.call_soon_threadsafe(self._on_media, journal)
-        if closing:
+        if fault:
+            self._report(journal, fault)
+        if closing or fault:
             with self._lock:
                 self._journals.remove(journal)
             self._loop.call_soon_threadsafe(_resolve, journal)
 
-    def _abandon(self, journal: TrackJournal) -> None:
-        """End a journal that fell behind: what it holds stays, and is closed in order."""
-        reason = journal.fault
-        try:
-            journal.finish()
-        except OSError as error:
-            reason = f"{reason}; {error.strerror}"
-        self._report(journal, reason)
-
     def _report(self, journal: TrackJournal, reason: str) -> None:
         journal.fault = reason
         self._loop.call_soon_threadsafe(self._on_fault, journal, reason)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a new file's name as durable as its content."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _resolve(journal: TrackJournal) -> None:

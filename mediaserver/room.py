@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mediaserver.journal import JournalHeader
+from mediaserver.journal import JOURNAL_SUFFIX, JournalHeader
 from mediaserver.messages import PeerId, RecordingId, RoomId
 from mediaserver.peer import Peer
 from mediaserver.recording import JournalWriter, TrackJournal
@@ -23,6 +23,7 @@ class RoomRecording:
     recording_id: RecordingId
     directory: Path
     writer: JournalWriter
+    unix_us: Callable[[], int]
     started: bool = False
     journals: list[TrackJournal] = field(default_factory=list)
 
@@ -38,10 +39,10 @@ class RoomRecording:
             channels=codec.channels,
             payload_type=codec.payload_type,
             fmtp=codec.fmtp,
-            started_at_us=time.time_ns() // 1000,
+            started_at_us=self.unix_us(),
             labels=dict(up.intent.labels),
         )
-        journal = self.writer.open(self.directory / f"{up.track_id}.journal", header)
+        journal = self.writer.open(self.directory / f"{up.track_id}{JOURNAL_SUFFIX}", header)
         self.journals.append(journal)
         up.journals.append(journal)
         up.keyframes.periodic = KEYFRAME_INTERVAL

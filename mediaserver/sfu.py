@@ -26,6 +26,7 @@ from mediaserver.messages import (
     PublishedTrack,
     RecordingFault,
     RecordingId,
+    RecordingStalled,
     RecordingStarted,
     RoomId,
     SectionsNeeded,
@@ -48,6 +49,9 @@ from mediaserver.transport.ice import CONSENT_TIMEOUT, answer_check
 
 REPAIR_INTERVAL = 0.02
 REPORT_INTERVAL = 0.5
+JOIN_TIMEOUT = 90.0
+"""Seconds for ICE and DTLS; the control side gives up earlier, this catches what it forgot."""
+
 DATA_LABELS = ("_reliable", "_lossy", "_data_track")
 
 Requirements = dict[PeerId, SectionsNeeded]
@@ -112,6 +116,7 @@ class Sfu:
         if peer.fingerprints and peer.fingerprints != offer.fingerprints:
             raise BadOffer("the certificate of a running transport can't change; join again")
         peer.fingerprints = offer.fingerprints
+        peer.link.unclaimed.clear()  # this offer may claim what the last one did not
         sections = {section.mid: section for section in offer.sections}
         placement = peer.sections.apply(offer, self._supports)
         touched = self._remove_tracks(peer, placement)
@@ -197,9 +202,8 @@ class Sfu:
             return
         up.muted = muted
         up.refresh_sinks()
-        unix_us = time.time_ns() // 1000
         for journal in up.journals:
-            journal.muted(unix_us, muted)
+            journal.muted(self.plane.unix_us(self.now()), muted)
         for down in up.downs.values():
             self._flow(down)
         if not muted:
@@ -222,7 +226,7 @@ class Sfu:
 
     def start_recording(self, room_id: RoomId, recording_id: RecordingId, directory: Path) -> None:
         room = self.rooms.setdefault(room_id, Room(room_id))
-        room.recording = RoomRecording(recording_id, directory, self.writer)
+        room.recording = RoomRecording(recording_id, directory, self.writer, self._unix_us)
         self.recordings[recording_id] = room
         for up in room.tracks():
             room.recording.listen(up)
@@ -245,10 +249,18 @@ class Sfu:
         room = self.recordings.get(recording_id)
         if room is not None and room.recording is not None and not room.recording.started:
             room.recording.started = True
-            self.emit(RecordingStarted(recording_id))
+            self.emit(RecordingStarted(recording_id, journal.first_media_us))
 
     def _journal_fault(self, journal: TrackJournal, reason: str) -> None:
-        self.emit(RecordingFault(RecordingId(journal.header.recording_id), reason))
+        recording_id = RecordingId(journal.header.recording_id)
+        self.emit(RecordingFault(recording_id, reason))
+        room = self.recordings.get(recording_id)
+        tracks = room.tracks() if room is not None else []
+        if tracks and all(up.journals_lost() for up in tracks):
+            self.emit(RecordingStalled(recording_id, reason))
+
+    def _unix_us(self) -> int:
+        return self.plane.unix_us(self.now())
 
     # --- flow
 
@@ -357,8 +369,7 @@ class Sfu:
             self.plane.counters.malformed += 1
 
     def on_rtcp(self, link: Link, data: bytes) -> None:
-        unix_us = time.time_ns() // 1000
-        feedback.handle(self.plane, cast(Peer, link.owner), data, self.now(), unix_us)
+        feedback.handle(self.plane, cast(Peer, link.owner), data, self.now())
 
     def on_unknown_stream(self, link: Link, ssrc: int, packet: bytes) -> bool:
         """Find the track of an SSRC that no offer named: by mid and rid, else by payload type."""
@@ -394,7 +405,10 @@ class Sfu:
         """To be called every `REPORT_INTERVAL`."""
         now = self.now()
         for peer in list(self.peers.values()):
-            if peer.secure:
+            if not peer.secure and now - peer.since > JOIN_TIMEOUT:
+                self.peer_failed(peer, "the peer never connected")
+                self.remove_peer(peer.peer_id)
+            elif peer.secure:
                 feedback.report(self.plane, peer, now)
                 if now - peer.last_check > CONSENT_TIMEOUT:
                     self.peer_failed(peer, "no sign of life from the peer (ICE consent expired)")

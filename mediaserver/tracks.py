@@ -61,6 +61,10 @@ class UpTrack:
     def mime_type(self) -> str:
         return self.codec.mime(self.kind)
 
+    def journals_lost(self) -> bool:
+        """Whether nothing of this track can be recorded any more."""
+        return all(journal.fault for journal in self.journals)
+
     def new_stream(self, link: Link, ssrc: int) -> Inbound:
         """The stream of `ssrc` for this track, not yet known to the plane."""
         stream = Inbound(link, ssrc, self.codec.payload_type, self.codec.clock_rate)

@@ -7,11 +7,13 @@ One uvloop loop, one UDP socket, nothing else. When the control side goes away, 
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import signal
 import socket
 import sys
+import time
 from typing import Any
 
 import uvloop
@@ -42,6 +44,9 @@ COMMANDS = frozenset(
     }
 )
 
+PORT_PATIENCE = 3.0
+"""Seconds to wait for a port that is in use."""
+
 EVENT_BACKLOG = 16 * 1024 * 1024
 """Bytes of events the control side may leave unread before unreliable data is dropped."""
 
@@ -60,7 +65,7 @@ class Worker:
             level=options.log_level, format="%(asctime)s %(levelname)s media: %(message)s"
         )
         try:
-            sock = open_socket(options.host, options.udp_port)
+            sock = await _open_patiently(options.host, options.udp_port)
         except OSError as error:
             wire.write(self._writer, wire.Ready(error=error.strerror or str(error)))
             await self._writer.drain()
@@ -132,6 +137,18 @@ class Worker:
             work()
 
         loop.call_later(seconds, tick)
+
+
+async def _open_patiently(host: str, port: int) -> socket.socket:
+    """The media socket; a predecessor that is just closing its journals gets time to leave."""
+    deadline = time.monotonic() + PORT_PATIENCE
+    while True:
+        try:
+            return open_socket(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
 
 
 async def _main(control: socket.socket) -> None:

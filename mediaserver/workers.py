@@ -37,6 +37,10 @@ logger = logging.getLogger(__name__)
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 10.0
 RESTART_DELAY = 1.0
+CALL_TIMEOUT = 10.0
+"""Seconds for any command; ending a recording waits for the disk, nothing else takes long."""
+
+WATCH_INTERVAL = 5.0
 
 
 class MediaWorkers:
@@ -55,38 +59,33 @@ class MediaWorkers:
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._supervisor: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
         self._peers: set[PeerId] = set()
         self._stopping = False
-        self.restarted = asyncio.Event()
         self._udp_port = udp_port
 
     @property
     def udp_port(self) -> int:
         return self._udp_port
 
-    @property
-    def running(self) -> bool:
-        """Whether the worker process is there (readiness)."""
-        return self._process is not None and self._process.returncode is None
-
     def set_event_handler(self, handler: Callable[[MediaEvent], None]) -> None:
         self._handler = handler
 
     async def start(self) -> None:
         await self._spawn()
-        self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._supervise()), loop.create_task(self._watch())]
 
     async def stop(self) -> None:
         """Close the pipe; the worker ends its journals and leaves. Killed if it does not."""
         self._stopping = True
-        if self._supervisor is not None:
-            self._supervisor.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self._writer is not None:
             self._writer.close()
-        if self._process is not None:
+        if self._process is not None and self._process.returncode is None:
             try:
                 await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT)
             except TimeoutError:
@@ -111,6 +110,9 @@ class MediaWorkers:
         try:
             ready: wire.Ready = await asyncio.wait_for(wire.read(reader), START_TIMEOUT)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
+            writer.close()
+            self._process.kill()
+            await self._process.wait()
             raise WorkerGone("the media worker did not start; its log says why") from error
         if ready.error:
             writer.close()
@@ -130,19 +132,17 @@ class MediaWorkers:
             self._writer = None  # until the next one is ready, calls fail at once
             self._fail_calls()
             lost, self._peers = tuple(self._peers), set()
-            if lost:
-                self._handler(WorkerLost(lost))
+            self._tell(WorkerLost(lost))
             await self._respawn()
 
     async def _respawn(self) -> None:
         while True:
             try:
                 await self._spawn()
-            except MediaError as error:
-                logger.error("%s", error)
+            except (MediaError, OSError) as error:
+                logger.error("the media worker can't be started, trying again: %s", error)
                 await asyncio.sleep(RESTART_DELAY)
             else:
-                self.restarted.set()
                 return
 
     async def _receive(self) -> None:
@@ -156,10 +156,26 @@ class MediaWorkers:
             if isinstance(message, wire.Reply):
                 self._resolve(message)
                 continue
+            self._tell(message)
+
+    def _tell(self, event: MediaEvent) -> None:
+        try:
+            self._handler(event)
+        except Exception:  # supervisor: one bad event must not cut off the media plane
+            logger.exception("handling %s failed", type(event).__name__)
+
+    async def _watch(self) -> None:
+        """End a worker that no longer answers; the supervisor then starts another."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL)
             try:
-                self._handler(message)
-            except Exception:  # supervisor: one bad event must not cut off the media plane
-                logger.exception("handling %s failed", type(message).__name__)
+                await self._call("stats")
+            except WorkerGone:
+                if self._writer is not None and self._process is not None:
+                    logger.error("the media worker does not answer and is ended")
+                    self._process.kill()
+            except MediaError as error:
+                logger.error("the media worker is unwell: %s", error)
 
     def _resolve(self, reply: wire.Reply) -> None:
         future = self._calls.pop(reply.number, None)
@@ -182,14 +198,20 @@ class MediaWorkers:
         self._number += 1
         future = asyncio.get_running_loop().create_future()
         self._calls[self._number] = future
-        wire.write(self._writer, wire.Call(self._number, method, arguments))
-        return await future
+        number = self._number
+        wire.write(self._writer, wire.Call(number, method, arguments))
+        try:
+            return await asyncio.wait_for(future, CALL_TIMEOUT)
+        except TimeoutError:
+            raise WorkerGone(f"the media worker did not answer {method} in time") from None
+        finally:
+            self._calls.pop(number, None)
 
     # --- facade.MediaPlane
 
     async def add_peer(self, room: RoomId, peer: PeerId) -> None:
-        self._peers.add(peer)
         await self._call("add_peer", room, peer)
+        self._peers.add(peer)
 
     async def remove_peer(self, peer: PeerId) -> Mapping[PeerId, SectionsNeeded]:
         self._peers.discard(peer)

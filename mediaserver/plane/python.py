@@ -44,8 +44,8 @@ SEND_SLOT = RECEIVE_SLOT + 64
 MAX_SEGMENTS = 50
 """Packets merged into one segmented send; the kernel allows 64 and 64 KiB."""
 
-MAX_UNKNOWN = 64
-"""SSRCs a peer may try out without any being claimed, against state exhaustion."""
+MAX_UNCLAIMED = 64
+"""SSRCs of a peer that nobody claimed and that are remembered, so as not to ask again."""
 
 SEND_WAIT_MS = 2
 """Patience with a full socket buffer before packets are dropped (and counted)."""
@@ -79,6 +79,14 @@ class PyPlane:
         self._length = srtp.ffi.new("int *")
         self._receive_arena()
         self._send_arena()
+
+    def unix_us(self, now: float) -> int:
+        """Unix time in microseconds of a monotonic time in seconds.
+
+        One line for the life of the plane: all times in a journal come from here, so that a step of
+        the wall clock never tears packets and sender reports apart.
+        """
+        return int(now * 1e6) + self._unix_offset_us
 
     def _receive_arena(self) -> None:
         count = RECEIVE_BATCH
@@ -132,7 +140,11 @@ class PyPlane:
         if self._links.get(key) is link:
             return
         if len(link.addresses) >= limit:
-            self._links.pop(link.addresses.pop(0), None)
+            target = pack_address(*link.target)[ADDRESS_KEY] if link.target else b""
+            oldest = next(each for each in link.addresses if each != target)
+            link.addresses.remove(oldest)
+            if self._links.get(oldest) is link:
+                del self._links[oldest]
         link.addresses.append(key)
         self._links[key] = link
 
@@ -197,14 +209,25 @@ class PyPlane:
         n: int = libc.recvmmsg(self._fd, self._in_messages, RECEIVE_BATCH, MSG_DONTWAIT, ffi.NULL)
         if n <= 0:
             return 0
+        names = self._in_names_view[0 : n * SOCKADDR_SIZE]
+        now = time.monotonic()
+        arrival_us = self.unix_us(now)
+        work: list[Inbound] = []
+        self.counters.received += n
+        try:
+            self._take(n, names, work, now, arrival_us)
+            if work:
+                self._forward(work)
+        finally:
+            for stream in work:
+                stream.batch.clear()  # empty already, unless something above failed
+        return n
+
+    def _take(self, n: int, names: bytes, work: list[Inbound], now: float, arrival_us: int) -> None:
+        """Decrypt, sort out and account for a received batch; fill the streams' batches."""
         counters, owner, links = self.counters, self.owner, self._links
         view, pointers, messages = self._in_view, self._in_pointers, self._in_message_list
-        names = self._in_names_view[0 : n * SOCKADDR_SIZE]
         length, unprotect, header = self._length, srtp.unprotect, _unpack_header
-        now = time.monotonic()
-        arrival_us = int(now * 1e6) + self._unix_offset_us
-        work: list[Inbound] = []
-        counters.received += n
         for i in range(n):
             offset = i * RECEIVE_SLOT
             size = messages[i].msg_len
@@ -255,9 +278,6 @@ class PyPlane:
                 stream.batch.append(
                     (pointers[i], size, b0, b1 & 0x80, sequence, timestamp, extensions)
                 )
-        if work:
-            self._forward(work)
-        return n
 
     def _forward(self, work: list[Inbound]) -> None:
         slot = message = 0
@@ -378,10 +398,10 @@ class PyPlane:
         self.owner.on_rtcp(link, self._in_view[offset : offset + self._length[0]].tobytes())
 
     def _unknown(self, link: Link, ssrc: int, packet: bytes) -> Inbound | None:
-        if link.unknown >= MAX_UNKNOWN:
+        if ssrc in link.unclaimed or len(link.unclaimed) >= MAX_UNCLAIMED:
             return None
         if not self.owner.on_unknown_stream(link, ssrc, packet):
-            link.unknown += 1
+            link.unclaimed.add(ssrc)
             return None
         return link.inbounds.get(ssrc)
 
@@ -510,7 +530,7 @@ def _rename(
     for identifier, position, length, head in extensions:
         name = remap.get(identifier, identifier)
         start = offset + position - head
-        if not name:
+        if not name or (head == 1 and name > 14):  # the one-byte form has no such id
             view[start : start + head + length] = bytes(head + length)
         elif head == 1:
             view[start] = name << 4 | (length - 1)

@@ -25,7 +25,7 @@ class Link:
 
     __slots__ = (
         "addresses", "inbounds", "keep", "owner", "rx", "sockaddr", "target", "trailer", "tx",
-        "unknown",
+        "unclaimed",
     )  # fmt: skip
 
     def __init__(self, owner: object) -> None:
@@ -38,7 +38,7 @@ class Link:
         self.tx: Any = None
         self.trailer = 0
         self.keep: tuple[Any, ...] = ()
-        self.unknown = 0
+        self.unclaimed: set[int] = set()
 
 
 class Inbound:

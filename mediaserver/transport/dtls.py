@@ -1,7 +1,7 @@
 """DTLS, SRTP keys and data channels of one peer, on aiortc's ORTC-level objects.
 
 The one module that touches aiortc's private names: an ICE transport is replaced by a queue and a send
-function, keys are read after the handshake, SCTP runs on top. `tests/unit/test_seams.py` pins each
+function, keys are read after the handshake, SCTP runs on top. `tests/media/test_seams.py` pins each
 private name. The server is always the DTLS server (answers `a=setup:passive`): then its preference
 decides the SRTP profile, and browsers negotiate AES-GCM (RFC 5764, RFC 7714).
 """
@@ -109,6 +109,8 @@ class DtlsEndpoint:
         self._channels: dict[str, Any] = {}
         self._pending: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
+        self._sctp_task: asyncio.Task[None] | None = None
+        self._closed = False
         self._want_sctp = False
         self.profile = ""
 
@@ -128,18 +130,22 @@ class DtlsEndpoint:
             self._start_sctp()
 
     async def close(self) -> None:
+        self._closed = True
         if self._sctp is not None:
             await self._sctp.stop()
         await self._dtls.stop()
         self._ice.feed(None)
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._sctp_task):
+            if task is not None:
+                task.cancel()
 
     async def _run(self, fingerprints: tuple[Fingerprint, ...]) -> None:
         parameters = RTCDtlsParameters(
             fingerprints=[RTCDtlsFingerprint(f.algorithm, f.value) for f in fingerprints]
         )
         await self._dtls.start(parameters)
+        if self._closed:
+            return
         if self._dtls.state != "connected":
             self._owner.on_failed("the DTLS handshake failed")
             return
@@ -159,13 +165,18 @@ class DtlsEndpoint:
             asyncio.get_running_loop().call_later(GOODBYE_PATIENCE, self._owner.on_failed, reason)
 
     def _start_sctp(self) -> None:
-        if self._sctp is not None:
+        if self._sctp is not None or self._closed:
             return
         self._sctp = RTCSctpTransport(self._dtls, SCTP_PORT)
         self._sctp.on("datachannel", self._channel_opened)
-        self._sctp_start = asyncio.get_running_loop().create_task(
-            self._sctp.start(RTCSctpCapabilities(maxMessageSize=MAX_MESSAGE), SCTP_PORT)
-        )
+        self._sctp_task = asyncio.get_running_loop().create_task(self._run_sctp(self._sctp))
+
+    @staticmethod
+    async def _run_sctp(sctp: RTCSctpTransport) -> None:
+        try:
+            await sctp.start(RTCSctpCapabilities(maxMessageSize=MAX_MESSAGE), SCTP_PORT)
+        except ConnectionError:
+            logger.debug("the peer left before its data channels opened")
 
     def _channel_opened(self, channel: Any) -> None:
         label = channel.label

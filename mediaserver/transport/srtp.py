@@ -2,7 +2,7 @@
 
 The plane protects and unprotects packets in place in its own buffers. pylibsrtp's `Session.protect`
 copies twice and allocates; calling the same libsrtp through its binding costs a third
-(docs/decisions.md). `tests/unit/test_seams.py` pins every private name used here.
+(docs/decisions.md). `tests/media/test_seams.py` pins every private name used here.
 """
 
 from __future__ import annotations

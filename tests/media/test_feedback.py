@@ -60,10 +60,10 @@ class Call:
     out: Outbound
 
     def from_bob(self, data: bytes, now: float) -> None:
-        feedback.handle(self.wire, self.bob, data, now, 0)  # type: ignore[arg-type]
+        feedback.handle(self.wire, self.bob, data, now)  # type: ignore[arg-type]
 
     def from_alice(self, data: bytes, now: float) -> None:
-        feedback.handle(self.wire, self.alice, data, now, 123)  # type: ignore[arg-type]
+        feedback.handle(self.wire, self.alice, data, now)  # type: ignore[arg-type]
 
 
 @pytest.fixture

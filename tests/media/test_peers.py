@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
+import time
 from collections.abc import AsyncIterator
 from fractions import Fraction
 
@@ -24,6 +26,7 @@ from mediaserver.messages import (
     PeerId,
     RecordingFault,
     RecordingId,
+    RecordingStalled,
     RecordingStarted,
     RoomId,
     SectionsNeeded,
@@ -51,6 +54,13 @@ class Events:
     async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+    async def wait_for(self, kind: type):
+        async with self._changed:
+            await asyncio.wait_for(
+                self._changed.wait_for(lambda: any(isinstance(e, kind) for e in self._seen)), 10
+            )
+        return next(event for event in self._seen if isinstance(event, kind))
 
     async def wait(self, event: MediaEvent) -> MediaEvent:
         async with self._changed:
@@ -175,7 +185,9 @@ async def test_a_recorded_room_leaves_journals_that_end_in_order(media, join, tm
     alice = await join("alice")
     await media.start_recording(ROOM, RecordingId("RC_1"), tmp_path)
     await alice.publish(AudioStreamTrack(), Colour())
-    await media.events.wait(RecordingStarted(RecordingId("RC_1")))
+    started = await media.events.wait_for(RecordingStarted)
+    assert started.recording_id == "RC_1"
+    assert abs(started.first_media_us / 1e6 - time.time()) < 10
     assert await media.stop_recording(RecordingId("RC_1"))
     assert not await media.stop_recording(RecordingId("RC_1"))
     (audio, *_rest) = sorted(tmp_path.glob("*.journal"))
@@ -214,7 +226,11 @@ async def test_a_worker_that_dies_takes_its_peers_and_comes_back(media, join) ->
     await media.events.wait(WorkerLost((alice.peer_id,)))
     with pytest.raises(WorkerGone):
         await media.subscribe(alice.peer_id, [])
-    await media.restarted.wait()
+    while True:
+        with contextlib.suppress(WorkerGone):
+            await media.stats()
+            break
+        await asyncio.sleep(0.05)
     bob = await join("bob")
     await bob.publish(AudioStreamTrack())
     await media.events.wait(PeerConnected(bob.peer_id))
@@ -228,6 +244,7 @@ async def test_a_journal_that_cannot_be_written_is_a_fault_and_the_call_goes_on(
     await media.start_recording(ROOM, RecordingId("RC_1"), missing)
     await alice.publish(AudioStreamTrack())
     await media.events.wait(RecordingFault(RecordingId("RC_1"), "No such file or directory"))
+    await media.events.wait(RecordingStalled(RecordingId("RC_1"), "No such file or directory"))
     assert not await media.stop_recording(RecordingId("RC_1"))
     assert (await media.stats())["tracks"] == 1
 

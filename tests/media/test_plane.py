@@ -305,6 +305,53 @@ def test_attack_rtp_from_an_unknown_address_is_dropped(plane, owner) -> None:
     assert plane.counters.unknown_source == 1
 
 
+@pytest.mark.parametrize("name", [15, 16, 255])
+def test_attack_an_extension_id_that_does_not_fit_stops_nobody(plane, name) -> None:
+    publisher = Client(plane, GCM)
+    inbound = stream(publisher)
+    inbound.kept = frozenset({2})
+    good, bad = subscriber(plane, inbound), subscriber(plane, inbound, {2: name})
+    for number in range(5):
+        publisher.send(packet(number, extension=bytes.fromhex("bede000120aa0000")))
+        run(plane)
+    assert len(good.received()) == 5
+    assert [p[16:20] for p in bad.received()] == [bytes(4)] * 5
+
+
+def test_a_failure_in_the_loop_does_not_silence_a_stream_for_ever(plane, owner) -> None:
+    publisher = Client(plane, GCM)
+    inbound = stream(publisher)
+    bob = subscriber(plane, inbound)
+    inbound.sinks.append(lambda _arrival, data: {}[data[12:] != b"bad"])
+    publisher.send(packet(1, b"fine"))
+    with pytest.raises(KeyError):
+        run(plane)
+    inbound.sinks.clear()
+    publisher.send(packet(2, b"fine"))
+    run(plane)
+    assert [p[12:] for p in bob.received()] == [b"fine"]
+
+
+def test_many_packets_of_one_removed_ssrc_do_not_use_up_the_patience(plane, owner) -> None:
+    publisher = Client(plane, GCM)
+    for number in range(200):
+        publisher.send(HEADER.pack(0x80, 0x60, number, 1, 7) + b"x")
+    publisher.send(HEADER.pack(0x80, 0x60, 1, 1, 8) + b"x")
+    run(plane)
+    assert owner.unknown == [7, 8]
+
+
+def test_a_client_with_many_addresses_keeps_the_one_that_is_used(plane) -> None:
+    publisher = Client(plane, GCM)
+    bob = subscriber(plane, stream(publisher))
+    for port in range(1, 50):
+        plane.add_address(publisher.link, "127.0.0.2", port)
+    publisher.send(packet(1))
+    run(plane)
+    assert len(bob.received()) == 1
+    assert len(publisher.link.addresses) == 8
+
+
 def test_attack_endless_new_ssrcs_are_asked_about_a_bounded_number_of_times(plane, owner) -> None:
     publisher = Client(plane, GCM)
     for ssrc in range(200):
