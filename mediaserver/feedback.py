@@ -16,6 +16,9 @@ REMB_BPS = 10_000_000
 """What publishers are told they may send. Estimating the true downlink is a later step; without
 any estimate libwebrtc stays near its start bitrate of 300 kbit/s."""
 
+SENDER_REPORT_INTERVAL = 0.2
+"""Seconds between two sender reports of a stream that are taken in and passed on."""
+
 
 def request_keyframe(plane: PyPlane, up: UpTrack, now: float) -> None:
     """Ask the publisher for a keyframe, now or when the quiet time is over."""
@@ -84,21 +87,24 @@ def handle(plane: PyPlane, peer: Peer, data: bytes, now: float) -> None:
                 if down := peer.outs.get(ssrc):
                     request_keyframe(plane, down.up, now)
         elif isinstance(packet, rtcp.RtcpRtpfbPacket) and rtcp.is_nack(packet):
-            _retransmit(plane, peer, packet)
+            _retransmit(peer, packet, plane, now)
 
 
-def _retransmit(plane: PyPlane, peer: Peer, packet: rtcp.RtcpRtpfbPacket) -> None:
+def _retransmit(peer: Peer, packet: rtcp.RtcpRtpfbPacket, plane: PyPlane, now: float) -> None:
     down = peer.outs.get(packet.media_ssrc)
     if down is None:
         return
-    for sequence in packet.lost:
-        plane.retransmit(down.out, sequence)
+    for sequence in {number & 0xFFFF for number in packet.lost}:
+        if down.retransmissions.allows(sequence, now):
+            plane.retransmit(down.out, sequence)
 
 
 def _sender_report(plane: PyPlane, peer: Peer, packet: rtcp.RtcpSrPacket, now: float) -> None:
     stream = peer.link.inbounds.get(packet.ssrc)
     up: UpTrack | None = stream.owner if stream is not None else None
     if stream is None or up is None:
+        return
+    if up.reception.lsr and now - up.reception.lsr_arrival < SENDER_REPORT_INTERVAL:
         return
     info = packet.sender_info
     up.reception.sender_report(info.ntp_timestamp, now)

@@ -102,7 +102,10 @@ def _sending(down: DownTrack, section: Section) -> AnswerSection:
 
 def _unused(section: Section) -> AnswerSection:
     """No track of either side; rejected when it could never carry one."""
-    codecs = tuple(negotiate.usable(section))
+    codecs = tuple(
+        negotiate.with_feedback(codec, negotiate.SUBSCRIBER_FEEDBACK)
+        for codec in negotiate.usable(section)
+    )
     return AnswerSection(
         section,
         codecs=codecs,

@@ -8,6 +8,7 @@ changes, which stream goes to whom, and hears from the plane what needs a decisi
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,8 @@ from mediaserver.sections import Placement
 from mediaserver.tracks import DownTrack, UpTrack
 from mediaserver.transport.dtls import fingerprint, new_certificate
 from mediaserver.transport.ice import CONSENT_TIMEOUT, answer_check
+
+logger = logging.getLogger(__name__)
 
 REPAIR_INTERVAL = 0.02
 REPORT_INTERVAL = 0.5
@@ -359,14 +362,20 @@ class Sfu:
             if check is None:
                 self.plane.counters.malformed += 1
                 return
+            peer, holder = cast(Peer, check.session), self.plane.link_at(address)
+            if holder is not None and holder is not peer.link and self._alive(holder):
+                return  # that address is another peer's; a forged source must not take it over
             self.plane.send(check.reply, source)
-            cast(Peer, check.session).checked(source, check.nominates)
+            peer.checked(source, check.nominates)
         elif 19 < data[0] < 64:
             link = self.plane.link_at(address)
             if link is not None:
                 cast(Peer, link.owner).dtls.feed(data)
         else:
             self.plane.counters.malformed += 1
+
+    def _alive(self, link: Link) -> bool:
+        return self.now() - cast(Peer, link.owner).last_check < CONSENT_TIMEOUT
 
     def on_rtcp(self, link: Link, data: bytes) -> None:
         feedback.handle(self.plane, cast(Peer, link.owner), data, self.now())
@@ -405,13 +414,20 @@ class Sfu:
         """To be called every `REPORT_INTERVAL`."""
         now = self.now()
         for peer in list(self.peers.values()):
-            if not peer.secure and now - peer.since > JOIN_TIMEOUT:
-                self.peer_failed(peer, "the peer never connected")
-                self.remove_peer(peer.peer_id)
-            elif peer.secure:
-                feedback.report(self.plane, peer, now)
-                if now - peer.last_check > CONSENT_TIMEOUT:
-                    self.peer_failed(peer, "no sign of life from the peer (ICE consent expired)")
+            try:
+                self._report(peer, now)
+            except Exception:  # supervisor: one peer's trouble must not end the others' reports
+                logger.exception("reporting to a peer failed")
+                self.peer_failed(peer, "an internal error")
+
+    def _report(self, peer: Peer, now: float) -> None:
+        if not peer.secure and now - peer.since > JOIN_TIMEOUT:
+            self.peer_failed(peer, "the peer never connected")
+            self.remove_peer(peer.peer_id)
+        elif peer.secure:
+            feedback.report(self.plane, peer, now)
+            if now - peer.last_check > CONSENT_TIMEOUT:
+                self.peer_failed(peer, "no sign of life from the peer (ICE consent expired)")
 
     def stats(self) -> Mapping[str, int | str]:
         return {

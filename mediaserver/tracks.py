@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mediaserver.forwarding.budget import Retransmissions
 from mediaserver.forwarding.keyframes import KeyframeRequests
 from mediaserver.messages import Kind, PeerId, TrackId, TrackIntent
 from mediaserver.plane.streams import Inbound, Link, Outbound
@@ -93,6 +94,7 @@ class DownTrack:
     mid: str
     out: Outbound
     paused: bool = False
+    retransmissions: Retransmissions = field(default_factory=Retransmissions)
 
     def remap(self, extension_ids: dict[str, int]) -> None:
         """Take this subscriber's extension ids (URI -> id); {} when all are as the publisher's."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from mediaserver.messages import (
     TrackIntent,
     WorkerLost,
 )
+from mediaserver.sdp.negotiate import reduced
 from mediaserver.sdp.parse import parse_offer
 from mediaserver.sdp.render import render_answer
 
@@ -103,6 +105,7 @@ class MediaWorkers:
                 str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
+                env=_environment(),
             )
         ours.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours)
@@ -223,7 +226,9 @@ class MediaWorkers:
         return result
 
     async def answer(self, peer: PeerId, offer_sdp: str) -> OfferResult:
-        applied: OfferApplied = await self._call("apply_offer", peer, parse_offer(offer_sdp))
+        applied: OfferApplied = await self._call(
+            "apply_offer", peer, reduced(parse_offer(offer_sdp))
+        )
         return OfferResult(
             answer_sdp=render_answer(applied.answer),
             mid_to_track=applied.mid_to_track,
@@ -260,3 +265,13 @@ class MediaWorkers:
     async def stats(self) -> Mapping[str, int | str]:
         result: Mapping[str, int | str] = await self._call("stats")
         return result
+
+
+def _environment() -> dict[str, str]:
+    """What a worker needs of this process's environment; secrets are not among it."""
+    kept = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in kept or name.startswith(("LC_", "PYTHON"))
+    }

@@ -48,6 +48,7 @@ class PlaneCounters:
     malformed: int = 0
     send_dropped: int = 0
     messages_sent: int = 0
+    failures: int = 0
 
     def as_mapping(self) -> Mapping[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}

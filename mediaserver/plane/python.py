@@ -13,6 +13,7 @@ Not thread-safe: one loop owns a plane (libsrtp contexts must not be shared betw
 from __future__ import annotations
 
 import errno
+import logging
 import select
 import socket
 import struct
@@ -36,6 +37,8 @@ from mediaserver.plane.streams import Element, Inbound, Link, Outbound
 from mediaserver.rtp.header import FIXED_HEADER, element_head, elements
 from mediaserver.transport import srtp
 
+logger = logging.getLogger(__name__)
+
 MSG_DONTWAIT = 0x40
 RECEIVE_BATCH = 64
 RECEIVE_SLOT = 2048
@@ -49,6 +52,8 @@ MAX_UNCLAIMED = 64
 
 SEND_WAIT_MS = 2
 """Patience with a full socket buffer before packets are dropped (and counted)."""
+
+LOGGED_FAILURES = 20
 
 NO_EXTENSIONS: list[Element] = []
 
@@ -87,6 +92,11 @@ class PyPlane:
         the wall clock never tears packets and sender reports apart.
         """
         return int(now * 1e6) + self._unix_offset_us
+
+    def _failed(self) -> None:
+        self.counters.failures += 1
+        if self.counters.failures <= LOGGED_FAILURES:
+            logger.exception("moving packets failed; what was in hand is dropped")
 
     def _receive_arena(self) -> None:
         count = RECEIVE_BATCH
@@ -149,10 +159,21 @@ class PyPlane:
         self._links[key] = link
 
     def aim(self, link: Link, host: str, port: int) -> None:
-        """Send to this address from now on (ICE nominated it)."""
+        """ICE nominated this address: send there.
+
+        A link that is secure already turns only when SRTCP that authenticates came from there too:
+        a check alone could come with a forged source and point the media at a stranger.
+        """
         self.add_address(link, host, port)
-        link.target = (host, port)
-        ffi.buffer(link.sockaddr)[:] = pack_address(host, port)
+        if link.tx is None or link.target is None:
+            self._point(link, pack_address(host, port))
+        else:
+            link.pending = pack_address(host, port)[ADDRESS_KEY]
+
+    def _point(self, link: Link, address: bytes) -> None:
+        link.pending = b""
+        link.target = unpack_address(address)
+        ffi.buffer(link.sockaddr)[:] = address
 
     def secure(self, link: Link, rx: srtp.Session, tx: srtp.Session, trailer: int) -> None:
         """Give the link its SRTP sessions; `trailer` is the bytes that protecting an RTP packet adds."""
@@ -218,6 +239,8 @@ class PyPlane:
             self._take(n, names, work, now, arrival_us)
             if work:
                 self._forward(work)
+        except Exception:  # noqa: BLE001 - supervisor: the loop goes on
+            self._failed()
         finally:
             for stream in work:
                 stream.batch.clear()  # empty already, unless something above failed
@@ -229,55 +252,60 @@ class PyPlane:
         view, pointers, messages = self._in_view, self._in_pointers, self._in_message_list
         length, unprotect, header = self._length, srtp.unprotect, _unpack_header
         for i in range(n):
-            offset = i * RECEIVE_SLOT
-            size = messages[i].msg_len
-            if size < 12:
-                counters.malformed += 1
-                continue
-            b0, b1, sequence, timestamp, ssrc = header(view, offset)
-            link = links.get(names[16 * i + 2 : 16 * i + 8])
-            if not 127 < b0 < 192:
-                owner.on_control(
-                    view[offset : offset + size].tobytes(), names[16 * i : 16 * i + 16]
-                )
-                continue
-            if link is None or link.rx is None:
-                counters.unknown_source += 1
-                continue
-            if 191 < b1 < 224:
-                self._receive_rtcp(link, i, offset, size)
-                continue
-            length[0] = size
-            if unprotect(link.rx, pointers[i], length):
-                counters.unprotect_errors += 1
-                continue
-            size = length[0]
-            stream = link.inbounds.get(ssrc)
-            if stream is None:
-                stream = self._unknown(link, ssrc, view[offset : offset + size].tobytes())
-                if stream is None:
+            try:
+                offset = i * RECEIVE_SLOT
+                size = messages[i].msg_len
+                if size < 12:
+                    counters.malformed += 1
                     continue
-            if b1 & 0x7F != stream.payload_type:
-                continue
-            extensions = self._clean(stream, offset, size) if b0 & 0x10 else NO_EXTENSIONS
-            data = view[offset : offset + size].tobytes()
-            stream.packets += 1
-            stream.octets += size - 12
-            stream.history[sequence & 511] = data
-            for sink in stream.sinks:
-                sink(arrival_us, data)
-            if sequence != stream.expected and not self._in_order(stream, sequence):
-                self._late(stream, sequence, data)
-                continue
-            stream.expected = (sequence + 1) & 0xFFFF
-            if timestamp != stream.last_timestamp:
-                self._frame_start(stream, sequence, timestamp, now, data)
-            if stream.outs:
-                if not stream.batch:
-                    work.append(stream)
-                stream.batch.append(
-                    (pointers[i], size, b0, b1 & 0x80, sequence, timestamp, extensions)
-                )
+                b0, b1, sequence, timestamp, ssrc = header(view, offset)
+                link = links.get(names[16 * i + 2 : 16 * i + 8])
+                if not 127 < b0 < 192:
+                    owner.on_control(
+                        view[offset : offset + size].tobytes(), names[16 * i : 16 * i + 16]
+                    )
+                    continue
+                if link is None or link.rx is None:
+                    counters.unknown_source += 1
+                    continue
+                if 191 < b1 < 224:
+                    self._receive_rtcp(link, i, offset, size, names[16 * i + 2 : 16 * i + 8])
+                    continue
+                stream = link.inbounds.get(ssrc)
+                if stream is None and len(link.unclaimed) >= MAX_UNCLAIMED:
+                    continue  # before libsrtp makes a context for it
+                length[0] = size
+                if unprotect(link.rx, pointers[i], length):
+                    counters.unprotect_errors += 1
+                    continue
+                size = length[0]
+                if stream is None:
+                    stream = self._unknown(link, ssrc, view[offset : offset + size].tobytes())
+                    if stream is None:
+                        continue
+                if b1 & 0x7F != stream.payload_type:
+                    continue
+                extensions = self._clean(stream, offset, size) if b0 & 0x10 else NO_EXTENSIONS
+                data = view[offset : offset + size].tobytes()
+                stream.packets += 1
+                stream.octets += size - 12
+                stream.history[sequence & 511] = data
+                for sink in stream.sinks:
+                    sink(arrival_us, data)
+                if sequence != stream.expected and not self._in_order(stream, sequence):
+                    self._late(stream, sequence, data)
+                    continue
+                stream.expected = (sequence + 1) & 0xFFFF
+                if timestamp != stream.last_timestamp:
+                    self._frame_start(stream, sequence, timestamp, now, data)
+                if stream.outs:
+                    if not stream.batch:
+                        work.append(stream)
+                    stream.batch.append(
+                        (pointers[i], size, b0, b1 & 0x80, sequence, timestamp, extensions)
+                    )
+            except Exception:  # noqa: BLE001 - supervisor: one packet must not cost others
+                self._failed()
 
     def _forward(self, work: list[Inbound]) -> None:
         slot = message = 0
@@ -390,11 +418,13 @@ class PyPlane:
 
     # --- less hot
 
-    def _receive_rtcp(self, link: Link, i: int, offset: int, size: int) -> None:
+    def _receive_rtcp(self, link: Link, i: int, offset: int, size: int, key: bytes) -> None:
         self._length[0] = size
         if srtp.unprotect_rtcp(link.rx, self._in_pointers[i], self._length):
             self.counters.unprotect_errors += 1
             return
+        if key == link.pending:
+            self._point(link, bytes(self._in_names_view[16 * i : 16 * (i + 1)]))
         self.owner.on_rtcp(link, self._in_view[offset : offset + self._length[0]].tobytes())
 
     def _unknown(self, link: Link, ssrc: int, packet: bytes) -> Inbound | None:

@@ -24,8 +24,8 @@ class Link:
     """A peer's transport as the plane sees it: addresses in, one address out, SRTP both ways."""
 
     __slots__ = (
-        "addresses", "inbounds", "keep", "owner", "rx", "sockaddr", "target", "trailer", "tx",
-        "unclaimed",
+        "addresses", "inbounds", "keep", "owner", "pending", "rx", "sockaddr", "target", "trailer",
+        "tx", "unclaimed",
     )  # fmt: skip
 
     def __init__(self, owner: object) -> None:
@@ -37,6 +37,7 @@ class Link:
         self.rx: Any = None
         self.tx: Any = None
         self.trailer = 0
+        self.pending = b""  # key of a nominated address that has not proved itself
         self.keep: tuple[Any, ...] = ()
         self.unclaimed: set[int] = set()
 

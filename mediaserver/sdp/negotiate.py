@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from mediaserver.sdp.model import Codec, Section
+from mediaserver.sdp.model import Codec, Offer, Section
 
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
@@ -34,17 +34,24 @@ PUBLISHER_FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
 SUBSCRIBER_FEEDBACK = ("nack", "nack pli", "ccm fir")
 
 
+VIDEO_CLOCK = 90000
+
+
 def _h264(codec: Codec) -> bool:
-    return codec.parameters().get("packetization-mode", "0") == "1"
+    return (
+        codec.clock_rate == VIDEO_CLOCK and codec.parameters().get("packetization-mode", "0") == "1"
+    )
 
 
 def _profile_0(name: str) -> Callable[[Codec], bool]:
-    return lambda codec: codec.parameters().get(name, "0") == "0"
+    return lambda codec: (
+        codec.clock_rate == VIDEO_CLOCK and codec.parameters().get(name, "0") == "0"
+    )
 
 
 USABLE: dict[str, Callable[[Codec], bool]] = {
-    "audio/opus": lambda codec: codec.clock_rate == 48000,
-    "video/vp8": lambda _codec: True,
+    "audio/opus": lambda codec: codec.clock_rate == 48000 and codec.channels in (1, 2),
+    "video/vp8": lambda codec: codec.clock_rate == VIDEO_CLOCK,
     "video/h264": _h264,
     "video/vp9": _profile_0("profile-id"),
     "video/av1": _profile_0("profile"),
@@ -84,6 +91,22 @@ def _profile(codec: Codec) -> str:
 
 def with_feedback(codec: Codec, allowed: tuple[str, ...]) -> Codec:
     return replace(codec, feedback=tuple(f for f in allowed if f in codec.feedback))
+
+
+def reduced(offer: Offer) -> Offer:
+    """The offer without what no answer will speak of; it is all that crosses to the worker."""
+    return replace(offer, sections=tuple(_reduced(section) for section in offer.sections))
+
+
+def _reduced(section: Section) -> Section:
+    allowed = ACCEPTED.get(section.kind, frozenset())
+    return replace(
+        section,
+        codecs=tuple(usable(section)),
+        extensions=extensions(section, allowed),
+        formats=section.formats[:1],
+        ssrcs=section.ssrcs[:4],
+    )
 
 
 def extensions(section: Section, allowed: frozenset[str]) -> tuple[tuple[int, str], ...]:

@@ -6,6 +6,7 @@ groups), so this reads the lines itself: one handler per attribute, in a table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -15,8 +16,21 @@ from mediaserver.sdp.model import Codec, Direction, Fingerprint, IceCredentials,
 
 MAX_SIZE = 256 * 1024
 MAX_SECTIONS = 512
-MAX_VALUES = 256
-"""Lines of one kind (codecs, SSRCs, extensions) in a section."""
+MAX_LINE = 8192
+MAX_VALUES = 128
+"""Codecs, SSRCs, or extensions in a section."""
+
+MAX_FEEDBACK = 16
+MAX_SMALL_LISTS = 8
+"""Fingerprints, groups, or rids in a section."""
+
+MAX_FMTP = 1024
+MAX_MID = 32
+MAX_CODECS = 8192
+"""Codecs of all sections together: 200 sections of a browser with 40 each."""
+
+_MID = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+")
+"""A token of RFC 8866, 9: what may be echoed into an answer."""
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 
@@ -63,12 +77,14 @@ def _rtpmap(scope: _Scope, value: str) -> None:
     name, _, rest = description.strip().partition("/")
     rate, _, channels = rest.partition("/")
     codec = scope.codecs.setdefault(_payload_type(number), _Codec())
-    codec.name, codec.clock_rate = name, int(rate)
-    codec.channels = int(channels) if channels else 1
+    codec.name, codec.clock_rate = _token(name), int(rate[:10])
+    codec.channels = int(channels[:4]) if channels else 1
 
 
 def _fmtp(scope: _Scope, value: str) -> None:
     number, _, parameters = value.partition(" ")
+    if len(parameters) > MAX_FMTP or not parameters.isascii():
+        raise ValueError("fmtp")
     scope.codecs.setdefault(_payload_type(number), _Codec()).fmtp = parameters.strip()
 
 
@@ -79,6 +95,16 @@ def _rtcp_fb(scope: _Scope, value: str) -> None:
     else:
         codec = scope.codecs.setdefault(_payload_type(number), _Codec())
         codec.feedback.append(feedback.strip())
+
+
+def _token(text: str) -> str:
+    if len(text) > MAX_MID or not _MID.fullmatch(text):
+        raise ValueError("not a short token")
+    return text
+
+
+def _mid(scope: _Scope, value: str) -> None:
+    scope.mid = _token(value.strip())
 
 
 def _payload_type(text: str) -> int:
@@ -92,7 +118,7 @@ def _extmap(scope: _Scope, value: str) -> None:
     number, _, rest = value.partition(" ")
     identifier = int(number.partition("/")[0])
     if 1 <= identifier <= 255 and identifier != 15 and rest:
-        scope.extensions.append((identifier, rest.split()[0]))
+        scope.extensions.append((identifier, rest.split()[0][:256]))
 
 
 def _ssrc(scope: _Scope, value: str) -> None:
@@ -117,7 +143,7 @@ def _fingerprint(scope: _Scope, value: str) -> None:
 def _rid(scope: _Scope, value: str) -> None:
     words = value.split()
     if words[1] == "send":
-        scope.rids.append(words[0])
+        scope.rids.append(_token(words[0]))
 
 
 def _group(scope: _Scope, value: str) -> None:
@@ -149,7 +175,7 @@ def _sctp_port(scope: _Scope, value: str) -> None:
 
 
 ATTRIBUTES: dict[str, Callable[[_Scope, str], None]] = {
-    "mid": _text("mid"),
+    "mid": _mid,
     "ice-ufrag": _text("ufrag"),
     "ice-pwd": _text("password"),
     "fingerprint": _fingerprint,
@@ -177,6 +203,8 @@ def parse_offer(text: str) -> Offer:
     session, media = _read(text)
     sections = tuple(_section(scope) for scope in media)
     mids = [section.mid for section in sections]
+    if sum(len(section.codecs) for section in sections) > MAX_CODECS:
+        raise BadOffer(f"there are more than {MAX_CODECS} codecs")
     if len(set(mids)) != len(mids):
         raise BadOffer("two media sections have the same mid")
     bundled = frozenset(session.groups[0]) if session.groups else frozenset()
@@ -204,6 +232,8 @@ def _read(text: str) -> tuple[_Scope, list[_Scope]]:
     if not lines or lines[0].strip() != "v=0":
         raise BadOffer("a session description starts with v=0")
     for number, line in enumerate(lines, 1):
+        if len(line) > MAX_LINE:
+            raise BadOffer(f"line {number} is longer than {MAX_LINE} characters")
         kind, _, value = line.strip().partition("=")
         try:
             if kind == "m":
@@ -226,7 +256,7 @@ def _media(value: str) -> _Scope:
         kind=kind,
         port=int(port.partition("/")[0]),
         protocol=protocol,
-        formats=tuple(formats[:MAX_VALUES]),
+        formats=tuple(dict.fromkeys(formats))[:MAX_VALUES],
     )
 
 
@@ -236,8 +266,15 @@ def _attribute(scope: _Scope, text: str) -> None:
         scope.direction = name
     elif handler := ATTRIBUTES.get(name):
         handler(scope, value)
-        if max(len(scope.codecs), len(scope.ssrcs), len(scope.extensions)) > MAX_VALUES:
-            raise ValueError("too many lines of one kind")
+        _bound(scope)
+
+
+def _bound(scope: _Scope) -> None:
+    """Refuse a section that grows beyond what any client sends."""
+    large = max(len(scope.codecs), len(scope.ssrcs), len(scope.extensions), len(scope.repairs))
+    small = max(len(scope.fingerprints), len(scope.groups), len(scope.rids))
+    if large > MAX_VALUES or small > MAX_SMALL_LISTS or len(scope.any_feedback) > MAX_FEEDBACK:
+        raise ValueError("too many lines of one kind")
 
 
 def _section(scope: _Scope) -> Section:
@@ -278,7 +315,7 @@ def _codecs(scope: _Scope) -> tuple[Codec, ...]:
                     clock_rate=codec.clock_rate,
                     channels=codec.channels,
                     fmtp=codec.fmtp,
-                    feedback=(*codec.feedback, *scope.any_feedback),
+                    feedback=(*codec.feedback[:MAX_FEEDBACK], *scope.any_feedback),
                 )
             )
     return tuple(ordered)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -23,8 +25,10 @@ from aiortc import (
     RTCSctpTransport,
 )
 
+from mediaserver.forwarding.budget import Budget
 from mediaserver.sdp.model import Fingerprint
 from mediaserver.transport import srtp
+from mediaserver.transport.sctp_guard import acceptable
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,16 @@ RELIABLE_BACKLOG = 8 * 1024 * 1024
 
 PENDING_LIMIT = 1024
 """Reliable messages kept for a peer whose channel is not open yet."""
+
+DATAGRAMS_PER_SECOND = 1000
+DATAGRAM_BURST = 500
+"""What one peer's DTLS may ask of the loop; beyond it SCTP sees loss and slows down."""
+
+WINDOW_SLACK = 128 * 1024
+"""Bytes beyond the advertised SCTP window that honest peers may have in flight."""
+
+CHANNELS = ("_reliable", "_lossy", "_data_track")
+MAX_STRAY_CHANNELS = 8
 
 GOODBYE_PATIENCE = 1.0
 """Seconds between a peer's DTLS close and its being reported as lost."""
@@ -82,6 +96,24 @@ class _QueueTransport:
         self._send_datagram(data)
 
 
+class _GuardedSctp(RTCSctpTransport):
+    """aiortc's SCTP behind a check of what comes in; a peer that breaks the rules is given up."""
+
+    def __init__(self, dtls: RTCDtlsTransport, give_up: Callable[[str], None]) -> None:
+        super().__init__(dtls, SCTP_PORT)
+        self._give_up = give_up
+
+    async def _handle_data(self, data: bytes) -> None:
+        if not acceptable(data, len(self._sent_queue)):
+            return
+        try:
+            await super()._handle_data(data)
+        except (ValueError, AssertionError, IndexError, KeyError, struct.error):
+            self._give_up("the peer breaks the SCTP protocol")
+        if self._advertised_rwnd < -WINDOW_SLACK:
+            self._give_up("the peer sends more than the SCTP window allows")
+
+
 class DtlsOwner(Protocol):
     """Who is told what happens; calls are made on the media loop."""
 
@@ -107,6 +139,8 @@ class DtlsEndpoint:
         self._owner = owner
         self._sctp: RTCSctpTransport | None = None
         self._channels: dict[str, Any] = {}
+        self._stray_channels = 0
+        self._budget = Budget(DATAGRAMS_PER_SECOND, DATAGRAM_BURST)
         self._pending: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
         self._sctp_task: asyncio.Task[None] | None = None
@@ -116,7 +150,8 @@ class DtlsEndpoint:
 
     def feed(self, data: bytes) -> None:
         """A DTLS record from the peer's verified address."""
-        self._ice.feed(data)
+        if self._budget.take(time.monotonic()):
+            self._ice.feed(data)
 
     def start(self, fingerprints: tuple[Fingerprint, ...]) -> None:
         """Begin the handshake as server; the certificate must match one of `fingerprints`."""
@@ -167,7 +202,7 @@ class DtlsEndpoint:
     def _start_sctp(self) -> None:
         if self._sctp is not None or self._closed:
             return
-        self._sctp = RTCSctpTransport(self._dtls, SCTP_PORT)
+        self._sctp = _GuardedSctp(self._dtls, self._owner.on_failed)
         self._sctp.on("datachannel", self._channel_opened)
         self._sctp_task = asyncio.get_running_loop().create_task(self._run_sctp(self._sctp))
 
@@ -180,6 +215,11 @@ class DtlsEndpoint:
 
     def _channel_opened(self, channel: Any) -> None:
         label = channel.label
+        if label not in CHANNELS:
+            self._stray_channels += 1
+            if self._stray_channels > MAX_STRAY_CHANNELS:
+                self._owner.on_failed("the peer opens channels that nobody reads")
+            return
         self._channels[label] = channel
 
         def received(message: bytes | str) -> None:

@@ -322,14 +322,32 @@ def test_a_failure_in_the_loop_does_not_silence_a_stream_for_ever(plane, owner) 
     publisher = Client(plane, GCM)
     inbound = stream(publisher)
     bob = subscriber(plane, inbound)
-    inbound.sinks.append(lambda _arrival, data: {}[data[12:] != b"bad"])
-    publisher.send(packet(1, b"fine"))
-    with pytest.raises(KeyError):
-        run(plane)
-    inbound.sinks.clear()
-    publisher.send(packet(2, b"fine"))
+    inbound.sinks.append(lambda _arrival, data: {b"fine": None}[data[12:]])
+    for number, payload in enumerate([b"fine", b"bad", b"fine"]):
+        publisher.send(packet(number, payload))
     run(plane)
-    assert [p[12:] for p in bob.received()] == [b"fine"]
+    assert [p[12:] for p in bob.received()] == [b"fine", b"fine"]
+    assert plane.counters.failures == 1
+
+
+def test_a_link_turns_to_a_new_address_when_that_proves_itself(plane) -> None:
+    publisher = Client(plane, GCM)
+    bob = subscriber(plane, stream(publisher))
+    moved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    moved.bind(("127.0.0.1", 0))
+    plane.aim(bob.link, *moved.getsockname())
+    publisher.send(packet(1))
+    run(plane)
+    assert len(bob.received()) == 1  # a nomination alone points the media nowhere
+    report = bytes.fromhex("81c90007") + bytes(28)
+    moved.sendto(bob.tx.protect_rtcp(report), bob.server)
+    run(plane)
+    publisher.send(packet(2))
+    run(plane)
+    assert bob.received() == []
+    moved.settimeout(5)
+    assert moved.recv(2048)
+    moved.close()
 
 
 def test_many_packets_of_one_removed_ssrc_do_not_use_up_the_patience(plane, owner) -> None:
