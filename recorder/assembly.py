@@ -17,24 +17,27 @@ from recorder.reorder import Lost
 
 
 class Fragment(NamedTuple):
-    """What is left of a packet: its unwrapped timestamp, marker bit and payload."""
+    """What is left of a packet: its unwrapped timestamp, marker bit, payload and arrival."""
 
     timestamp: int
     marker: bool
     payload: bytes
+    arrival_us: int = 0
 
 
 class Frame(NamedTuple):
-    """A frame that decodes, given the ones before it."""
+    """A frame that decodes, given the ones before it. `arrival_us` is its first packet's."""
 
     timestamp: int
     coded: CodedFrame
+    arrival_us: int = 0
 
 
 class Dropped(NamedTuple):
     """A frame that is not whole, or that refers to one that is not."""
 
     timestamp: int
+    arrival_us: int = 0
 
 
 class FrameAssembler:
@@ -47,7 +50,7 @@ class FrameAssembler:
         self._depacketizer = depacketizer
         self._single = single
         self._payloads: list[bytes] = []
-        self._timestamp = 0
+        self._timestamp = self._arrival_us = 0
         self._whole = True
         self._after_loss = True
         self._waiting = not single  # for a keyframe
@@ -80,7 +83,7 @@ class FrameAssembler:
 
     def _open(self, item: Fragment) -> None:
         picture = self._depacketizer.picture_id(item.payload)
-        self._timestamp = item.timestamp
+        self._timestamp, self._arrival_us = item.timestamp, item.arrival_us
         self._whole = True
         if self._after_loss and not self._single:
             self._whole = self._depacketizer.starts(item.payload)
@@ -104,5 +107,5 @@ class FrameAssembler:
             coded is None or (self._waiting and not coded.keyframe)
         )
         if coded is None or self._waiting:
-            return [Dropped(self._timestamp)]
-        return [Frame(self._timestamp, coded)]
+            return [Dropped(self._timestamp, self._arrival_us)]
+        return [Frame(self._timestamp, coded, self._arrival_us)]

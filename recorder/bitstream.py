@@ -15,6 +15,9 @@ from recorder.errors import BadPayload
 
 Size = tuple[int, int]
 
+MAX_SIDE = 16_384
+"""Pixels; what decoders allocate for a picture is what its header says."""
+
 H264_HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 _OPUS_RATE = 48000
 
@@ -48,6 +51,13 @@ class BitReader:
         """se(v), H.264 section 9.1.1."""
         code = self.unsigned_golomb()
         return (code + 1) // 2 if code & 1 else -(code // 2)
+
+
+def picture_size(width: int, height: int) -> Size:
+    """Raises BadPayload when no camera, screen or encoder has pictures of this size."""
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise BadPayload(f"pictures of {width}x{height}")
+    return width, height
 
 
 # --- Opus -----------------------------------------------------------------------------------------
@@ -93,7 +103,7 @@ def vp8_keyframe_size(frame: bytes) -> Size | None:
     if len(frame) < 10 or frame[3:6] != b"\x9d\x01\x2a":
         raise BadPayload("a VP8 keyframe without its start code")
     width, height = struct.unpack_from("<HH", frame, 6)
-    return width & 0x3FFF, height & 0x3FFF
+    return picture_size(width & 0x3FFF, height & 0x3FFF)
 
 
 def vp9_keyframe_size(frame: bytes) -> Size | None:
@@ -120,7 +130,7 @@ def vp9_keyframe_size(frame: bytes) -> Size | None:
     elif profile & 1:
         reader.bits(1)
     width = reader.bits(16) + 1
-    return width, reader.bits(16) + 1
+    return picture_size(width, reader.bits(16) + 1)
 
 
 # --- H.264 ----------------------------------------------------------------------------------------
@@ -173,7 +183,13 @@ def h264_sequence_parameters(nal: bytes) -> SequenceParameters:
         width -= (left + right) * (2 if chroma in (1, 2) else 1)
         height -= (top + bottom) * (2 if chroma == 1 else 1) * fields
     return SequenceParameters(
-        profile, compatibility, level, chroma, luma_depth, chroma_depth, (width, height)
+        profile,
+        compatibility,
+        level,
+        chroma,
+        luma_depth,
+        chroma_depth,
+        picture_size(width, height),
     )
 
 
@@ -200,6 +216,10 @@ def _skip_picture_order(reader: BitReader) -> None:
 def avc_configuration(sps: bytes, pps: bytes) -> bytes:
     """AVCDecoderConfigurationRecord (avcC) with 4-byte NAL unit lengths."""
     seen = h264_sequence_parameters(sps)
+    if max(len(sps), len(pps)) > 0xFFFF or max(seen.luma_depth, seen.chroma_depth) > 14:
+        raise BadPayload("H.264 parameter sets that no decoder takes")
+    if seen.chroma_format > 3:
+        raise BadPayload(f"an H.264 chroma format of {seen.chroma_format}")
     record = bytes([1, seen.profile, seen.compatibility, seen.level, 0xFF, 0xE1])
     record += len(sps).to_bytes(2, "big") + sps + b"\x01" + len(pps).to_bytes(2, "big") + pps
     if seen.profile in (100, 110, 122, 144):
@@ -228,7 +248,7 @@ def av1_sequence(payload: bytes) -> Av1Sequence:
     reduced = reader.flag()
     level, tier = (reader.bits(5), 0) if reduced else _operating_points(reader)
     width_bits, height_bits = reader.bits(4) + 1, reader.bits(4) + 1
-    size = (reader.bits(width_bits) + 1, reader.bits(height_bits) + 1)
+    size = picture_size(reader.bits(width_bits) + 1, reader.bits(height_bits) + 1)
     _skip_av1_tools(reader, reduced)
     return Av1Sequence(profile << 5 | level, tier << 7 | _av1_color(reader, profile), size)
 

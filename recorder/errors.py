@@ -8,7 +8,10 @@ RecorderError
 ├── MediaRefused         the media plane would not start to record
 ├── NoMedia              nothing was received before the recording stopped
 ├── BadPayload           the publisher's fault: an RTP payload that breaks its format
+├── NothingToRetry       the caller's: only failed recordings whose journals are kept can be retried
 ├── JobFailed            a finalize job died or reported an error
+│   └── JobPostponed     the machine lacks what it may have later: memory, processes, descriptors
+│       └── DiskFull     there is no room for the files
 ├── MuxFailed            a file could not be written, or did not read back as it was written
 └── StorageFailed        the finished files could not be stored and read back
 """
@@ -38,6 +41,10 @@ class RecordingActive(RecorderError):
     code = "recording_active"
 
 
+class NothingToRetry(RecorderError):
+    code = "nothing_to_retry"
+
+
 class BadTransition(RecorderError):
     code = "bad_transition"
 
@@ -56,6 +63,14 @@ class BadPayload(RecorderError):
 
 class JobFailed(RecorderError):
     code = "job_failed"
+
+
+class JobPostponed(JobFailed):
+    code = "job_postponed"
+
+
+class DiskFull(JobPostponed):
+    code = "disk_full"
 
 
 class MuxFailed(RecorderError):

@@ -4,8 +4,9 @@
     --output DIR     where the files go; made if need be
 
 What it prints is described in `recorder.jobs`. It can be stopped at any instant and run again:
-files are replaced whole, and the same journals give the same names. A journal that can't be read,
-or a file that can't be made, does not keep the others from being made; it is named in the result.
+files are replaced whole, and the same journals give the same names. Whatever is wrong with a journal
+that can't be read, or with a file that can't be made, does not keep the others from being made; it
+is named in the result. What is in a journal was chosen by its sender.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import errno
 import fcntl
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,28 +24,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import av
-
-from mediaserver.errors import JournalError
-from mediaserver.journal import JournalCut
+from mediaserver.errors import MediaError
+from mediaserver.journal import JOURNAL_SUFFIX, JournalCut
 from recorder.depacketize import CODECS
-from recorder.errors import JobFailed, MuxFailed
+from recorder.errors import DiskFull, JobFailed, RecorderError
 from recorder.integrity import TrackLedger, integrity_json
 from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.muxer import PARTIAL_SUFFIX, MuxedFile, mux
 from recorder.plan import FilePlan, plan_files
 from recorder.scan import ScannedTrack, scan_journal
 from recorder.stream import ClockKey, LaneStream
-from recorder.timeline import EpochClock, Observation, fit_clocks
+from recorder.timeline import EpochClock, fit_clocks
 
-JOURNAL_SUFFIX = ".journal"
 EXIT_FAILED = 1
 EXIT_ORPHANED = 3
 
-_DISK_TROUBLE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
-)
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DISK_TROUBLE = frozenset({*_DISK_FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO})
 _PROGRESS_STEP = 0.01
+_EXPECTED = (RecorderError, MediaError, OSError)
+_MAX_REASON = 300
 
 Progress = Callable[[float], None]
 
@@ -51,7 +51,8 @@ Progress = Callable[[float], None]
 def finalize(journals: Path, output: Path, on_progress: Progress) -> FinalizeResult:
     """Makes all files of one recording.
 
-    Raises JobFailed when the disk refuses; everything else ends up in the result.
+    Raises DiskFull when there is no room, JobFailed when the disk refuses for another reason;
+    everything else ends up in the result.
     """
     output.mkdir(parents=True, exist_ok=True)
     for leftover in output.glob(f"*{PARTIAL_SUFFIX}"):
@@ -83,7 +84,10 @@ class _Meter:
 
 
 class _Job:
-    """One run over one recording's journals."""
+    """One run over one recording's journals.
+
+    This is the supervisor that keeps one bad journal, track or file from harming the others.
+    """
 
     def __init__(self, paths: Sequence[Path], meter: _Meter) -> None:
         self._meter = meter
@@ -95,12 +99,14 @@ class _Job:
                 self.tracks.append(scan_journal(path, meter.add))
             except JournalCut:
                 continue
-            except (JournalError, OSError) as error:
-                self._failures.append(f"{path.name}: {error}")
+            except Exception as error:
+                self._fail(path.name, error)
         for track in self.tracks:
+            if track.damaged:
+                self._failures.append(f"{track.path.name}: damaged; what follows can't be read")
             if track.first_arrival_us is not None and track.mime_type not in CODECS:
                 self._failures.append(f"{track.path.name}: {track.mime_type} can't be kept")
-        self._clocks = _fit_all(self.tracks)
+        self._clocks = self._fit_all()
         self._ledgers = {
             track.path.name: TrackLedger(
                 track.header.track_id, track.participant_id, track.header.kind
@@ -109,18 +115,40 @@ class _Job:
         }
 
     def make(self, plan: FilePlan, path: Path) -> None:
-        """Makes one file. This is the supervisor that keeps one bad track from harming others."""
+        """Makes one file. Raises JobFailed when the disk is to blame."""
         try:
             video = LaneStream(plan.video, self._clocks, self._ledgers, self._meter.add)
             audio = LaneStream(plan.audio, self._clocks, self._ledgers, self._meter.add)
             muxed = mux(plan, iter(video), iter(audio), path)
-        except (MuxFailed, JournalError, av.FFmpegError, OSError, ValueError) as error:
+        except Exception as error:
             if getattr(error, "errno", None) in _DISK_TROUBLE:
-                raise JobFailed(f"{path.name}: {error}") from error
-            self._failures.append(f"{path.name}: {error}")
+                raise _refusal(error, f"{path.name}: ") from error
+            self._fail(path.name, error)
             return
         if muxed is not None:
             self._made.append((plan, muxed))
+
+    def _fit_all(self) -> dict[ClockKey, EpochClock]:
+        """The clocks of all tracks. A participant with a track that has none is fitted by track."""
+        participants: dict[str, list[ScannedTrack]] = {}
+        for track in self.tracks:
+            participants.setdefault(track.participant_id, []).append(track)
+        clocks: dict[ClockKey, EpochClock] = {}
+        for tracks in participants.values():
+            try:
+                clocks.update(_fit(tracks))
+            except Exception:
+                for track in tracks:
+                    try:
+                        clocks.update(_fit([track]))
+                    except Exception as error:
+                        self._fail(track.path.name, error)
+                        self.tracks.remove(track)
+        return clocks
+
+    def _fail(self, name: str, error: Exception) -> None:
+        said = str(error) if isinstance(error, _EXPECTED) else repr(error)
+        self._failures.append(f"{name}: {said[:_MAX_REASON]}")
 
     def result(self) -> FinalizeResult:
         zero_us = min((muxed.zero_us for _, muxed in self._made), default=0.0)
@@ -138,16 +166,21 @@ class _Job:
         )
 
 
-def _fit_all(tracks: Sequence[ScannedTrack]) -> dict[ClockKey, EpochClock]:
-    participants: dict[str, dict[ClockKey, Observation]] = {}
-    for track in tracks:
-        seen = participants.setdefault(track.participant_id, {})
-        for epoch, observation in track.observations.items():
-            seen[track.path.name, epoch] = observation
-    clocks: dict[ClockKey, EpochClock] = {}
-    for seen in participants.values():
-        clocks.update(fit_clocks(seen))
-    return clocks
+def _refusal(error: Exception, what: str = "") -> JobFailed:
+    if getattr(error, "errno", None) in _DISK_FULL:
+        return DiskFull(f"the disk is full: {what}{error}")
+    return JobFailed(f"{what}{error}")
+
+
+def _fit(tracks: Sequence[ScannedTrack]) -> dict[ClockKey, EpochClock]:
+    """The clocks of tracks of one participant."""
+    return fit_clocks(
+        {
+            (track.path.name, epoch): observation
+            for track in tracks
+            for epoch, observation in track.observations.items()
+        }
+    )
 
 
 def _worst_offset_us(plans: Sequence[FilePlan], clocks: dict[ClockKey, EpochClock]) -> float | None:
@@ -221,6 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--journals", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the server
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with _locked(options.journals):
@@ -228,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.journals, options.output, lambda value: _say({"progress": value})
             )
     except (JobFailed, OSError) as error:
-        _say({"error": {"code": JobFailed.code, "message": str(error)}})
+        failure = error if isinstance(error, JobFailed) else _refusal(error)
+        _say({"error": {"code": failure.code, "message": str(failure)}})
         return EXIT_FAILED
     _say({"result": result.to_json()})
     return 0

@@ -1,8 +1,9 @@
 """From closed journals to a recording in storage, whatever fails on the way.
 
 A job that fails is tried again a few times, then the recording has failed and its journals stay. A
-store or catalog that can't be reached is waited for: the recording is `uploading` or `processing`
-for so long, and that is the truth. Nothing local is removed before the objects were read back.
+store or catalog that can't be reached, and a full disk, are waited for: the recording is `uploading`
+or `processing` for so long, and that is the truth. Nothing local is removed before the objects were
+read back, and no journal with a byte in it unless its media is in a file.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
 from recorder.delivery import deliver
-from recorder.errors import JobFailed, NoMedia, StorageFailed
+from recorder.errors import JobFailed, JobPostponed, NoMedia, StorageFailed
 from recorder.jobs import FinalizedFile, FinalizeResult, JobRunner
+from recorder.journals import discard_empty
 from recorder.lifecycle import FINAL, Status, Step, after
 from storage.catalog import Catalog, FileRow, RecordingChanges, RecordingRow
 from storage.errors import (
@@ -45,10 +48,14 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(slots=True)
 class Progress:
-    """How far finishing is, 0..1, and what went wrong while the recording ran."""
+    """How far finishing is, 0..1, and what went wrong while the recording ran.
+
+    `held_up` is set once it had to wait for room, the store or the catalog.
+    """
 
     fraction: float = 0.0
     faults: list[str] = field(default_factory=list)
+    held_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tell(self, fraction: float) -> None:
         self.fraction = fraction
@@ -97,7 +104,10 @@ class Finisher:
                 return
             except NoMedia as error:
                 reason = str(error)
-            except JobFailed as error:
+            except JobPostponed as error:
+                reason = ""
+                await self._wait_for_room(recording_id, str(error))
+            except (JobFailed, OSError) as error:
                 failures += 1
                 reason = f"the recording could not be finished: {error}"
                 log.warning("recording %s: attempt %d: %s", recording_id, failures, error)
@@ -110,8 +120,19 @@ class Finisher:
                 reason = f"the recording could not be stored: {error}"
             if reason and await self._give_up(recording_id, reason):
                 return
-            await self._sleep(_pause(attempts))
+            progress.held_up.set()
+            await self._sleep(pause(attempts))
             attempts += 1
+
+    async def _wait_for_room(self, recording_id: str, reason: str) -> None:
+        """Gives back what the job took, and tells in the row why it stays in `processing`."""
+        log.warning("recording %s waits: %s", recording_id, reason)
+        output = self._root / recording_id / OUTPUT_NAME
+        await asyncio.to_thread(shutil.rmtree, output, ignore_errors=True)
+        with suppress(StorageError):  # then the log has to do
+            await self._catalog.recordings.update(
+                recording_id, {Status.PROCESSING}, error=f"waiting to be finished: {reason}"
+            )
 
     async def _attempt(self, recording_id: str, progress: Progress) -> None:
         row = await self._catalog.recordings.get(recording_id)
@@ -131,20 +152,21 @@ class Finisher:
             raise NoMedia("; ".join(progress.faults) or NO_MEDIA)
         changes = _times(row, result)
         changes["integrity"] = _integrity(result, progress.faults)
+        changes["error"] = None
         row = await self.step(row, Step.FILES_MADE, **changes)
-        files = [await self._deliver(row, file) for file in result.files]
+        files = [await self._deliver(row, file, progress) for file in result.files]
         await self._catalog.recordings.set_files(row.id, files)
         await self.step(
             row,
             Step.STORED,
             size=sum(file.size for file in files),
-            duration_seconds=max(file.duration_seconds for file in files),
+            duration_seconds=max(file.start_seconds + file.duration_seconds for file in files),
         )
         # Journals of media that did not become a file stay: they are all there is of it.
         leftover = journals / OUTPUT_NAME if result.failures else journals
         await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
 
-    async def _deliver(self, row: RecordingRow, file: FinalizedFile) -> FileRow:
+    async def _deliver(self, row: RecordingRow, file: FinalizedFile, progress: Progress) -> FileRow:
         """Stores one file, however long the store is away."""
         attempts = 0
         while True:
@@ -152,7 +174,8 @@ class Finisher:
                 return await deliver(self._store, row.room, row.id, file)
             except (StoreUnavailable, StorageFailed) as error:
                 log.warning("recording %s waits for the store: %s", row.id, error)
-            await self._sleep(_pause(attempts))
+            progress.held_up.set()
+            await self._sleep(pause(attempts))
             attempts += 1
 
     async def _give_up(self, recording_id: str, reason: str) -> bool:
@@ -168,11 +191,11 @@ class Finisher:
             log.warning("recording %s: %s", recording_id, error)
             return False
         if reason == NO_MEDIA:
-            await asyncio.to_thread(shutil.rmtree, self._root / recording_id, ignore_errors=True)
+            await asyncio.to_thread(discard_empty, self._root / recording_id)
         return True
 
 
-def _pause(attempt: int) -> float:
+def pause(attempt: int) -> float:
     """Seconds to wait after attempt number `attempt`, from 0."""
     return min(FIRST_PAUSE * 2.0 ** min(attempt, 16), LONGEST_PAUSE)
 

@@ -3,8 +3,9 @@
 The job itself is `python -m recorder.finalize`, a process of its own. It writes lines of JSON to
 its standard output: any number of `{"progress": 0.0..1.0}` and, last, one `{"result": {...}}` in
 the form of `FinalizeResult.to_json`. When it fails it writes `{"error": {"code", "message"}}`
-instead of the result and exits with a status other than 0. It ends when its standard input reaches
-its end, so it does not outlive the process that started it.
+instead of the result and exits with a status other than 0; the code is that of `DiskFull` when all
+it needs is room. It ends when its standard input reaches its end, so it does not outlive the process
+that started it.
 """
 
 from __future__ import annotations
@@ -120,5 +121,8 @@ class JobRunner(Protocol):
     async def finalize(
         self, journals: Path, output: Path, on_progress: Callable[[float], None]
     ) -> FinalizeResult:
-        """Makes the journals in `journals` into files in `output`. Raises JobFailed."""
+        """Makes the journals in `journals` into files in `output`.
+
+        Raises JobPostponed when it may work later as things are, JobFailed when it should not.
+        """
         ...

@@ -12,7 +12,8 @@
 `recording` is said only when media is on disk. A stop that finds media although the event that says
 so was not seen goes from `starting` to `processing` at once. After a restart whatever had not ended
 is processed again from its journals: processing is idempotent, so `uploading` may go back to
-`processing`. `recorded` and `failed` are final.
+`processing`. `recorded` and `failed` are final, but an operator may have a failed recording processed
+again as long as its journals are kept.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Step(StrEnum):
     FILES_MADE = "files_made"
     STORED = "stored"
     GAVE_UP = "gave_up"
+    RETRIED = "retried"
 
 
 TRANSITIONS: dict[tuple[Status, Step], Status] = {
@@ -56,6 +58,7 @@ TRANSITIONS: dict[tuple[Status, Step], Status] = {
     (Status.UPLOADING, Step.RECOVERED): Status.PROCESSING,
     (Status.UPLOADING, Step.STORED): Status.RECORDED,
     (Status.UPLOADING, Step.GAVE_UP): Status.FAILED,
+    (Status.FAILED, Step.RETRIED): Status.PROCESSING,
 }
 
 ACTIVE = frozenset({Status.STARTING, Status.RECORDING})

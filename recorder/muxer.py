@@ -31,6 +31,8 @@ PARTIAL_SUFFIX = ".partial"
 _MICROSECONDS = Fraction(1, 1_000_000)
 _TICK_US = 1000
 """Times in one stream are at least so far apart: WebM counts milliseconds."""
+_MAX_AHEAD_US = 10_000_000
+"""Frames that come faster than that for so long are not pictures or sound."""
 _LAST_FRAME_US = 33_333
 """How long the last picture is shown; no later one says so."""
 _OPTIONS = {"webm": {"cues_to_front": "1"}, "mp4": {"movflags": "faststart"}}
@@ -138,7 +140,10 @@ class _Writer:
         last = -_TICK_US
         held: av.Packet[Any] | None = None
         for frame in frames:
-            last = max(round(frame.at_us - self._zero_us), last + _TICK_US)
+            due = round(frame.at_us - self._zero_us)
+            last = max(due, last + _TICK_US)
+            if last - due > _MAX_AHEAD_US:
+                raise MuxFailed("more frames than a millisecond each can be kept")
             packet = av.Packet(frame.coded.data)
             packet.stream = stream
             packet.time_base = _MICROSECONDS

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from mediaserver.errors import JournalError
 from mediaserver.journal import JournalHeader, JournalReader
+from recorder.errors import NothingToRetry, UnknownRecording
 from recorder.finishing import Finisher
-from recorder.lifecycle import ACTIVE, FINAL, Status, Step
-from storage.catalog import Catalog
+from recorder.journals import JOURNAL_PATTERN, journal_bytes, journals_root, sweep
+from recorder.lifecycle import ACTIVE, FINAL, Status, Step, after
+from storage.catalog import Catalog, RecordingRow
 
-JOURNAL_PATTERN = "*.journal"
 STARTED_BY_RECOVERY = "recovery"
 UNKNOWN_ROOM = "unknown"
 
@@ -23,7 +24,7 @@ _RECORDING_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 log = logging.getLogger(__name__)
 
 
-async def unfinished(catalog: Catalog, finisher: Finisher, journals_root: Path) -> list[str]:
+async def unfinished(catalog: Catalog, finisher: Finisher, root: Path) -> list[str]:
     """Ids of all recordings that have to be finished, oldest first.
 
     None of them is `starting` or `recording` any more afterwards, so their rooms can be recorded
@@ -34,10 +35,27 @@ async def unfinished(catalog: Catalog, finisher: Finisher, journals_root: Path) 
         if row.status in ACTIVE:
             await finisher.step(row, Step.RECOVERED)
         ids.append(row.id)
-    for directory in await asyncio.to_thread(_directories, journals_root):
+    await asyncio.to_thread(sweep, root)
+    for directory in await asyncio.to_thread(_directories, root):
         if directory.name not in ids and await _adopt(catalog, directory):
             ids.append(directory.name)
     return ids
+
+
+async def retry(catalog: Catalog, data_dir: Path, recording_id: str) -> RecordingRow:
+    """Has the next start finish a failed recording once more. Works without a server.
+
+    Raises UnknownRecording, NothingToRetry, and what the catalog raises.
+    """
+    row = await catalog.recordings.get(recording_id)
+    if row is None:
+        raise UnknownRecording(f"there is no recording {recording_id}")
+    if row.status != Status.FAILED:
+        raise NothingToRetry(f"recording {recording_id} is {row.status}, only failed ones need it")
+    if not await asyncio.to_thread(journal_bytes, journals_root(data_dir) / recording_id):
+        raise NothingToRetry(f"no journals of recording {recording_id} are kept")
+    again = after(Status.FAILED, Step.RETRIED)
+    return await catalog.recordings.update(recording_id, {Status.FAILED}, status=again, error=None)
 
 
 async def _adopt(catalog: Catalog, directory: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mediaserver.errors import JournalError
 from mediaserver.journal import JournalHeader, JournalReader, RecordKind, decode_sender_report
+from recorder.depacketize import CODECS, Codec
 from recorder.depacketize.h264 import sequence_parameter_sets
 from recorder.packets import EpochTracker, RtpPacket, parse_rtp
 from recorder.timeline import Observation, ntp_to_unix_us
@@ -19,7 +20,8 @@ _REPORT_EVERY = 256
 class ScannedTrack:
     """A journal without its media. Times are server time in microseconds, None without packets.
 
-    `parameter_sets` are the distinct H.264 sequence parameter sets seen, two at most.
+    `parameter_sets` are the distinct H.264 sequence parameter sets seen, two at most. `clean` says
+    that the journal was closed in order, `damaged` that there is media in it that can't be read.
     """
 
     path: Path
@@ -31,6 +33,7 @@ class ScannedTrack:
     payload_types: set[int] = field(default_factory=set)
     parameter_sets: set[bytes] = field(default_factory=set)
     clean: bool = False
+    damaged: bool = False
 
     @property
     def participant_id(self) -> str:
@@ -46,11 +49,16 @@ class ScannedTrack:
 
 
 def scan_journal(path: Path, on_bytes: Callable[[int], None]) -> ScannedTrack:
-    """Raises JournalError when the header can't be read, OSError when the file can't."""
+    """Raises JournalError when the header can't be read or believed, OSError when the file can't.
+
+    Of a codec that can't be kept, nothing is observed.
+    """
     reader = JournalReader(path)
     track = ScannedTrack(path, reader.header)
+    codec = CODECS.get(track.mime_type)
+    if codec is not None and reader.header.clock_rate != codec.clock_rate:
+        raise JournalError(f"{track.mime_type} has a clock rate of {codec.clock_rate} only")
     tracker = EpochTracker()
-    clock_rate = max(reader.header.clock_rate, 1)
     pending = 0
     for number, record in enumerate(reader):
         track.last_record_us = record.arrival_us
@@ -58,19 +66,27 @@ def scan_journal(path: Path, on_bytes: Callable[[int], None]) -> ScannedTrack:
         if number % _REPORT_EVERY == 0:
             on_bytes(pending)
             pending = 0
-        if record.kind == RecordKind.SENDER_REPORT:
-            _note_report(track, tracker.epoch, record.arrival_us, record.payload)
+        if record.kind == RecordKind.SENDER_REPORT and codec is not None:
+            seen = _observation(track, codec, max(tracker.epoch, 0))
+            _note_report(seen, record.arrival_us, record.payload)
         elif record.kind == RecordKind.RTP and (packet := parse_rtp(record.payload)):
             placed = tracker.place(packet, record.arrival_us)
             if placed is not None:
-                seen = track.observations.get(placed.epoch)
-                if seen is None:
-                    seen = track.observations[placed.epoch] = Observation(clock_rate)
-                seen.packet(placed.timestamp, record.arrival_us)
+                if codec is not None:
+                    seen = _observation(track, codec, placed.epoch)
+                    seen.packet(placed.timestamp, record.arrival_us)
                 _note_packet(track, packet, record.arrival_us)
     on_bytes(pending)
-    track.clean = reader.clean_end
+    track.clean, track.damaged = reader.clean_end, reader.damaged
     return track
+
+
+def _observation(track: ScannedTrack, codec: Codec, epoch: int) -> Observation:
+    """Reports before the first packet are about the epoch that it begins."""
+    seen = track.observations.get(epoch)
+    if seen is None:
+        seen = track.observations[epoch] = Observation(codec.clock_rate)
+    return seen
 
 
 def _note_packet(track: ScannedTrack, packet: RtpPacket, arrival_us: int) -> None:
@@ -82,14 +98,11 @@ def _note_packet(track: ScannedTrack, packet: RtpPacket, arrival_us: int) -> Non
         track.parameter_sets.update(sequence_parameter_sets(packet.payload))
 
 
-def _note_report(track: ScannedTrack, epoch: int, arrival_us: int, payload: bytes) -> None:
-    """Reports before the first packet are about the epoch that it begins."""
+def _note_report(seen: Observation, arrival_us: int, payload: bytes) -> None:
     try:
         ntp, rtp_timestamp = decode_sender_report(payload)
     except JournalError:
         return
     if ntp == 0:
         return  # a sender without a clock (RFC 3550 section 6.4.1)
-    clock_rate = max(track.header.clock_rate, 1)
-    seen = track.observations.setdefault(max(epoch, 0), Observation(clock_rate))
     seen.report(ntp_to_unix_us(ntp), rtp_timestamp, arrival_us)

@@ -2,6 +2,7 @@
 
 One recording at most runs in a room; the catalog's unique index decides, so two starts at the same
 instant, or from two processes, give one recording. What may follow what is in `recorder.lifecycle`.
+What the media plane reports is written down however long the catalog is away.
 Every background task is owned here and ends with `close`.
 """
 
@@ -9,29 +10,50 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mediaserver.errors import MediaError
-from mediaserver.messages import RecordingFault, RecordingId, RecordingStarted, RoomId
+from mediaserver.facade import RecordingPlane
+from mediaserver.messages import (
+    RecordingFault,
+    RecordingId,
+    RecordingStalled,
+    RecordingStarted,
+    RoomId,
+)
 from recorder.delivery import object_prefix
 from recorder.errors import (
     AlreadyRecording,
     MediaRefused,
+    RecorderError,
     RecordingActive,
+    StorageFailed,
     UnknownRecording,
 )
-from recorder.finishing import NO_MEDIA, Finisher, Progress, Sleep
+from recorder.finishing import NO_MEDIA, Finisher, Progress, Sleep, pause
 from recorder.jobs import JobRunner
+from recorder.journals import (
+    bury,
+    discard_empty,
+    journal_bytes,
+    journals_root,
+    make_folder,
+)
 from recorder.lifecycle import ACTIVE, FINAL, Status, Step
-from recorder.recovery import JOURNAL_PATTERN, unfinished
+from recorder.recovery import unfinished
 from storage.catalog import Catalog, RecordingRow
-from storage.errors import DuplicateActive, StorageError
+from storage.errors import (
+    CatalogUnavailable,
+    DuplicateActive,
+    RowNotFound,
+    StatusConflict,
+    StorageError,
+)
 from storage.objects import ObjectStore
 
 CLOSE_PATIENCE = 10.0  # seconds for finishing after the last recording was stopped
@@ -39,14 +61,7 @@ CLOSE_PATIENCE = 10.0  # seconds for finishing after the last recording was stop
 log = logging.getLogger(__name__)
 
 
-class RecordingPlane(Protocol):
-    """What is needed of the media plane; see `mediaserver.facade`."""
-
-    async def start_recording(
-        self, room: RoomId, recording: RecordingId, directory: Path
-    ) -> None: ...
-
-    async def stop_recording(self, recording: RecordingId) -> bool: ...
+RecordingEvent = RecordingStarted | RecordingFault | RecordingStalled
 
 
 @dataclass(slots=True)
@@ -74,8 +89,9 @@ class RecordingService:
         self._media = media
         self._catalog = catalog
         self._store = store
-        self._root = data_dir / "journals"
+        self._root = journals_root(data_dir)
         self._clock = clock
+        self._sleep = sleep
         self._close_patience = close_patience
         self._finisher = Finisher(catalog, store, jobs, self._root, self._changed, sleep)
         self._live: dict[str, _Live] = {}  # by recording id, until final
@@ -102,6 +118,7 @@ class RecordingService:
     async def recover(self) -> None:
         """Finishes, one at a time and in the background, what an earlier process left behind.
 
+        One that has to wait (for room, the store, the catalog) does not hold up those behind it.
         Call it before the first `start`. Raises what the catalog raises.
         """
         ids = await unfinished(self._catalog, self._finisher, self._root)
@@ -125,12 +142,12 @@ class RecordingService:
             self._changed(row)
             directory = self._root / row.id
             try:
-                await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
+                await asyncio.to_thread(make_folder, directory)
                 await self._media.start_recording(RoomId(room), RecordingId(row.id), directory)
             except (MediaError, OSError) as error:
                 reason = f"recording could not be started: {error}"
                 await self._finisher.step(row, Step.GAVE_UP, error=reason, stopped_at=self._clock())
-                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+                await asyncio.to_thread(discard_empty, directory)
                 raise MediaRefused(reason) from error
             return live.row
 
@@ -148,20 +165,44 @@ class RecordingService:
         async with live.lock:
             if live.row.status not in ACTIVE:
                 return live.row
-            if await self._stop_media(recording_id):
-                live.row = await self._finisher.step(
-                    live.row, Step.STOPPED, stopped_at=self._clock()
-                )
-                self._progress[recording_id] = live.progress
-                self._spawn(self._finish(recording_id))
-                return live.row
-            reason = "; ".join(live.progress.faults) or NO_MEDIA
-            row = await self._finisher.step(
-                live.row, Step.GAVE_UP, error=reason, stopped_at=self._clock()
-            )
-            directory = self._root / recording_id
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-            return row
+            had_media = await self._stop_media(recording_id)
+            while True:
+                try:
+                    return await self._note_stopped(live, had_media=had_media)
+                except (RowNotFound, StatusConflict):
+                    await self._adopt(live)
+                    if live.row.status not in ACTIVE:
+                        return live.row
+
+    async def _note_stopped(self, live: _Live, *, had_media: bool) -> RecordingRow:
+        recording_id, now = live.row.id, self._clock()
+        if had_media:
+            live.row = await self._finisher.step(live.row, Step.STOPPED, stopped_at=now)
+            self._finish_soon(live)
+            return live.row
+        reason = "; ".join(live.progress.faults) or NO_MEDIA
+        row = await self._finisher.step(live.row, Step.GAVE_UP, error=reason, stopped_at=now)
+        await asyncio.to_thread(discard_empty, self._root / recording_id)
+        return row
+
+    async def _adopt(self, live: _Live) -> None:
+        """Believes the catalog about a recording that is not what it was here.
+
+        Somebody else changed it, or an answer of the database was lost on the way.
+        """
+        row = await self._catalog.recordings.get(live.row.id)
+        gone = row is None
+        live.row = row or replace(live.row, status=Status.FAILED)
+        log.warning("recording %s is %s", live.row.id, "gone" if gone else live.row.status)
+        self._changed(live.row)
+        if gone:
+            raise UnknownRecording(f"recording {live.row.id} is gone")
+        if live.row.status not in ACTIVE | FINAL:
+            self._finish_soon(live)
+
+    def _finish_soon(self, live: _Live) -> None:
+        self._progress[live.row.id] = live.progress
+        self._spawn(self._finish(live.row.id))
 
     async def stop_room(self, room: str) -> RecordingRow | None:
         """Ends what runs in `room`, or gives its latest recording. None when there never was one."""
@@ -171,23 +212,27 @@ class RecordingService:
         found = await self._catalog.recordings.find(rooms={room}, page=1, limit=1)
         return found.items[0] if found.items else None
 
-    def handle(self, event: RecordingStarted | RecordingFault) -> None:
+    def handle(self, event: RecordingEvent) -> None:
         """Takes what the media plane says about recordings. Returns at once."""
         live = self._live.get(event.recording_id)
         if live is None:
             return
         match event:
-            case RecordingStarted():
-                self._spawn(self._note_started(live, self._clock()))
+            case RecordingStarted(first_media_us=first_us):
+                started_at = datetime.fromtimestamp(first_us / 1e6, UTC)
+                self._spawn(self._until_written(live, lambda: self._note_started(live, started_at)))
             case RecordingFault(reason=reason):
-                live.progress.faults.append(reason)
-                log.error("recording %s: %s", live.row.id, reason)
+                self._note_fault(live, reason)
                 if live.row.status == Status.STARTING:
-                    self._spawn(self._stop_quietly(live.row.id))
+                    self._spawn(self._until_written(live, lambda: self._stop_if_live(live)))
+            case RecordingStalled(reason=reason):
+                self._note_fault(live, reason)
+                self._spawn(self._until_written(live, lambda: self._stop_if_live(live)))
 
     async def delete(self, recording_id: str) -> None:
         """Removes objects, journals and row, in this order: what fails can be done again.
 
+        The row goes only when the journals' folder is gone: recovery would bring it back.
         Raises UnknownRecording, RecordingActive, and what storage raises.
         """
         row = await self._catalog.recordings.get(recording_id)
@@ -200,7 +245,10 @@ class RecordingService:
             keys.add(stored.key)
         for key in sorted(keys):
             await self._store.delete(key)
-        await asyncio.to_thread(shutil.rmtree, self._root / row.id, ignore_errors=True)
+        try:
+            await asyncio.to_thread(bury, self._root / row.id)
+        except OSError as error:
+            raise StorageFailed(f"the journals of {row.id} can't be removed: {error}") from error
         await self._catalog.recordings.delete(row.id)
 
     async def close(self) -> None:
@@ -241,37 +289,68 @@ class RecordingService:
             had_media = False
         if had_media:
             return True
-        journals = (self._root / recording_id).glob(JOURNAL_PATTERN)
-        return await asyncio.to_thread(any, journals)
+        return bool(await asyncio.to_thread(journal_bytes, self._root / recording_id))
 
-    async def _note_started(self, live: _Live, now: datetime) -> None:
+    def _note_fault(self, live: _Live, reason: str) -> None:
+        log.error("recording %s: %s", live.row.id, reason)
+        if reason not in live.progress.faults:
+            live.progress.faults.append(reason)
+
+    async def _note_started(self, live: _Live, at: datetime) -> None:
         async with live.lock:
-            if live.row.status == Status.STARTING:
-                await self._finisher.step(live.row, Step.MEDIA_ON_DISK, started_at=now)
-            elif live.row.started_at is None and live.row.status not in FINAL:
-                live.row = await self._catalog.recordings.update(live.row.id, started_at=now)
+            try:
+                if live.row.status == Status.STARTING:
+                    await self._finisher.step(live.row, Step.MEDIA_ON_DISK, started_at=at)
+                elif live.row.started_at is None and live.row.status not in FINAL:
+                    live.row = await self._catalog.recordings.update(live.row.id, started_at=at)
+            except (RowNotFound, StatusConflict):
+                await self._adopt(live)
+
+    async def _stop_if_live(self, live: _Live) -> None:
+        if live.row.id in self._live:
+            await self.stop(live.row.id)
+
+    async def _until_written(
+        self, live: _Live, write: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Does `write` again until the catalog has taken it."""
+        attempts = 0
+        while True:
+            try:
+                return await write()
+            except CatalogUnavailable as error:
+                log.error("recording %s: its news wait for the catalog: %s", live.row.id, error)
+            except (RecorderError, StorageError) as error:
+                return log.error("recording %s: %s", live.row.id, error)
+            await self._sleep(pause(attempts))
+            attempts += 1
 
     async def _stop_quietly(self, recording_id: str) -> None:
         try:
             await self.stop(recording_id)
-        except StorageError as error:
+        except (RecorderError, StorageError) as error:
             log.error("recording %s could not be stopped: %s", recording_id, error)
 
     async def _finish_all(self, ids: list[str]) -> None:
+        """A bug that one recording brings to light does not stop those behind it."""
         for recording_id in ids:
-            self._progress[recording_id] = Progress()
-            await self._finish(recording_id)
+            progress = self._progress[recording_id] = Progress()
+            finishing = self._spawn(self._finish(recording_id))
+            finishing.add_done_callback(lambda _, progress=progress: progress.held_up.set())
+            await progress.held_up.wait()
 
     async def _finish(self, recording_id: str) -> None:
         try:
             await self._finisher.finish(recording_id, self._progress[recording_id])
         finally:
             self._progress.pop(recording_id, None)
+            self._live.pop(recording_id, None)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Supervises: a task that died of a bug is logged; its recording is found at the next boot."""

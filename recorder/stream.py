@@ -16,7 +16,7 @@ from recorder.packets import EpochTracker, parse_rtp
 from recorder.plan import Lane
 from recorder.reorder import Lost, ReorderBuffer
 from recorder.scan import ScannedTrack
-from recorder.timeline import EpochClock
+from recorder.timeline import ArrivalBound, EpochClock
 
 ClockKey = tuple[str, int]
 """A journal's file name and an epoch in it."""
@@ -112,7 +112,7 @@ class TrackStream:
                     yield from epoch.close()
                 epoch = self._begin(placed.epoch)
             payload = packet.payload if packet.payload_type in self._payload_types else b""
-            fragment = Fragment(placed.timestamp, packet.marker, payload)
+            fragment = Fragment(placed.timestamp, packet.marker, payload, arrival_us)
             yield from epoch.push(placed.sequence, arrival_us, fragment)
         if epoch is not None:
             yield from epoch.close()
@@ -143,13 +143,13 @@ class _Epoch:
         self, number: int, clock: EpochClock, assembler: FrameAssembler, ledger: TrackLedger
     ) -> None:
         self.number = number
-        self._clock = clock
+        self._clock = ArrivalBound(clock)
         self._assembler = assembler
         self._ledger = ledger
         self._reorder: ReorderBuffer[Fragment] = ReorderBuffer()
         self._shown = False  # a frame was given
-        self._dropped_at: int | None = None  # timestamp of the first frame dropped in a row
-        self._last: int | None = None  # timestamp of the newest packet in order
+        self._dropped: Dropped | None = None  # the first frame dropped in a row
+        self._last: Fragment | None = None  # the newest packet in order
         self._lost = False
 
     def push(self, sequence: int, arrival_us: int, item: Fragment) -> Iterator[TimedFrame]:
@@ -158,7 +158,7 @@ class _Epoch:
     def close(self) -> Iterator[TimedFrame]:
         yield from self._take(self._reorder.flush())
         yield from self._give(self._assembler.flush())
-        if self._dropped_at is not None and self._last is not None:
+        if self._dropped is not None and self._last is not None:
             self._note_dropped(self._last)
         self._ledger.packets_recovered += self._reorder.recovered
 
@@ -170,34 +170,34 @@ class _Epoch:
             else:
                 self._ledger.packets_received += 1
                 if self._lost and self._last is not None:
-                    start_us, end_us = self._server_us(self._last), self._server_us(item.timestamp)
+                    start_us, end_us = self._server_us(self._last), self._server_us(item)
                     self._ledger.gap(start_us, max(start_us, end_us), "lost")
                 self._lost = False
-                self._last = item.timestamp
+                self._last = item
             yield from self._give(self._assembler.push(item))
 
     def _give(self, results: Iterable[Frame | Dropped]) -> Iterator[TimedFrame]:
         for result in results:
             if isinstance(result, Dropped):
-                if self._dropped_at is None:
-                    self._dropped_at = result.timestamp
+                if self._dropped is None:
+                    self._dropped = result
                 continue
-            if self._dropped_at is not None:
-                self._note_dropped(result.timestamp)
+            if self._dropped is not None:
+                self._note_dropped(result)
             self._shown = True
-            at_us = self._server_us(result.timestamp)
+            at_us = self._server_us(result)
             if result.coded.size is not None:
                 self._ledger.resolution(at_us, result.coded.size)
             yield TimedFrame(at_us, result.coded)
 
-    def _note_dropped(self, until: int) -> None:
-        assert self._dropped_at is not None
-        start_us, end_us = self._server_us(self._dropped_at), self._server_us(until)
+    def _note_dropped(self, until: Frame | Fragment) -> None:
+        assert self._dropped is not None
+        start_us, end_us = self._server_us(self._dropped), self._server_us(until)
         if self._shown:
             self._ledger.not_decodable(start_us, max(start_us, end_us))
         else:
             self._ledger.gap(start_us, max(start_us, end_us), "before_keyframe")
-        self._dropped_at = None
+        self._dropped = None
 
-    def _server_us(self, timestamp: int) -> float:
-        return self._clock.server_us(timestamp)
+    def _server_us(self, item: Frame | Dropped | Fragment) -> float:
+        return self._clock.server_us(item.timestamp, item.arrival_us)

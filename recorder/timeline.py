@@ -11,12 +11,17 @@ Two steps, each with its own evidence:
    in sync.
 
 A track without any sender report takes its nominal RTP clock for the sender's and goes on with
-step 2 alone. All times are microseconds; server times are unix time.
+step 2 alone.
+
+Timestamps and reports are what a sender says, arrivals are what the server saw. So arrivals have the
+last word: a step of the sender's NTP clock that they did not make is taken back, reports that
+explain them worse than the bare RTP clock are not used, and `ArrivalBound` holds every time near the
+arrival it belongs to, whatever was fitted. All times are microseconds; server times are unix time.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,12 +40,18 @@ STEP_US = 100_000
 """A sender report this far off the line of the others begins a new line."""
 IMPLAUSIBLE_US = 10_000_000
 """A sender report this far from the media around it is not about them."""
+LATE_US = 10_000_000
+"""Media this long before its arrival was not captured then."""
+EARLY_US = 100_000
+"""So far a fit may be off; nothing is captured after it has arrived."""
 WINDOW_US = 30_000_000
 SLOPE_SPAN_US = 20_000_000
 SAME_CLOCK_US = 500_000
 """Tracks of one participant whose offsets differ by more come from different machines."""
 
 MAX_JUMPS = 10_000
+ARRIVALS_BESIDE = 10
+"""So many seconds of arrivals on each side of a step say whether they made it too."""
 
 Point = tuple[float, float]
 K = TypeVar("K")
@@ -103,11 +114,20 @@ class SenderClock:
 
     Within a line of reports that agree, the clock is the local least-squares line through all
     reports 30 s around; beside it the nominal rate holds. Where reports step (a sender that stopped
-    its RTP clock), a new line begins where the arrivals of `jumps` stepped too.
+    its RTP clock), a new line begins where the arrivals of `jumps` stepped too. Where `arrivals`
+    (RTP timestamp in us, arrival) did not step with them, the sender's NTP clock was set, or lies:
+    then it goes on as before.
     """
 
-    def __init__(self, reports: Sequence[Point], jumps: Iterable[Point] = ()) -> None:
+    def __init__(
+        self,
+        reports: Sequence[Point],
+        jumps: Iterable[Point] = (),
+        arrivals: Sequence[Point] = (),
+    ) -> None:
         lines = _lines(reports)
+        if arrivals and len(lines) > 1:
+            lines = _without_ntp_steps(lines, sorted(arrivals))
         self._borders = [_border(a[-1], b[0], jumps) for a, b in pairwise(lines)]
         self._at: list[float] = []
         self._ntp: list[float] = []
@@ -152,11 +172,39 @@ def _lines(reports: Sequence[Point]) -> list[list[Point]]:
 
 def _border(last: Point, first: Point, jumps: Iterable[Point]) -> float:
     """Where between two reports the RTP clock stepped: where arrivals stepped alike, if they did."""
-    step = (first[1] - last[1]) - (first[0] - last[0])
+    step = _step(last, first)
     between = [jump for jump in jumps if last[0] < jump[0] <= first[0]]
     if not between:
         return (last[0] + first[0]) / 2
     return min(between, key=lambda jump: abs(jump[1] - step))[0]
+
+
+def _step(last: Point, first: Point) -> float:
+    return (first[1] - last[1]) - (first[0] - last[0])
+
+
+def _without_ntp_steps(
+    lines: Sequence[list[Point]], arrivals: Sequence[Point]
+) -> list[list[Point]]:
+    """The lines on the NTP clock of the first. `arrivals` are sorted."""
+    times = [at for at, _ in arrivals]
+    shift = 0.0
+    out = [lines[0]]
+    for before, line in pairwise(lines):
+        early = bisect_right(times, before[-1][0])
+        late = bisect_left(times, line[0][0])
+        step = _step(before[-1], line[0])
+        arrived = _least(arrivals[late : late + ARRIVALS_BESIDE] or arrivals[-1:]) - _least(
+            arrivals[max(early - ARRIVALS_BESIDE, 0) : early] or arrivals[:1]
+        )
+        if abs(step - arrived) > abs(step) / 2:
+            shift += step
+        out.append([(at, ntp - shift) for at, ntp in line])
+    return out
+
+
+def _least(arrivals: Sequence[Point]) -> float:
+    return min(arrival - at for at, arrival in arrivals)
 
 
 def _agree(a: Point, b: Point) -> bool:
@@ -249,6 +297,29 @@ class EpochClock:
         return sent + self.offset.at(sent)
 
 
+class ArrivalBound:
+    """The clock of one epoch as far as it can be believed: near the arrivals.
+
+    Media whose time is more than LATE_US before its arrival or EARLY_US after it is put at its
+    arrival, and what follows goes on from there by the clock: a sender whose timestamps jumped, or
+    were never true, shifts nothing but itself, and by so much at most.
+    """
+
+    def __init__(self, clock: EpochClock) -> None:
+        self._clock = clock
+        self._shift_us = 0.0
+
+    def server_us(self, timestamp: int, arrival_us: int) -> float:
+        """`timestamp` is unwrapped, in ticks."""
+        fitted = self._clock.server_us(timestamp)
+        for shift in (self._shift_us, 0.0):
+            if -LATE_US <= fitted + shift - arrival_us <= EARLY_US:
+                self._shift_us = shift
+                return fitted + shift
+        self._shift_us = arrival_us - fitted
+        return float(arrival_us)
+
+
 @dataclass(frozen=True, slots=True)
 class _Reported(Generic[K]):
     """An epoch with sender reports; its points are (sender's time, arrival minus that)."""
@@ -265,13 +336,15 @@ def fit_clocks(observations: Mapping[K, Observation]) -> dict[K, EpochClock]:
     for key, seen in observations.items():
         if not seen.fastest:
             continue
-        if not seen.reports:
-            offset = fit_offset((at, arrival - at) for at, arrival in seen.fastest)
-            clocks[key] = EpochClock(seen.clock_rate, None, offset)
-            continue
-        sender = SenderClock(seen.reports, seen.jumps)
-        sent = [(sender.ntp_us(at), arrival) for at, arrival in seen.fastest]
-        reported.append(_Reported(key, sender, [(ntp, arrival - ntp) for ntp, arrival in sent]))
+        bare = [(at, arrival - at) for at, arrival in seen.fastest]
+        if seen.reports:
+            sender = SenderClock(seen.reports, seen.jumps, seen.fastest)
+            sent = [(sender.ntp_us(at), arrival) for at, arrival in seen.fastest]
+            points = [(ntp, arrival - ntp) for ntp, arrival in sent]
+            if _implausible(points) <= _implausible(bare):
+                reported.append(_Reported(key, sender, points))
+                continue
+        clocks[key] = EpochClock(seen.clock_rate, None, fit_offset(bare))
     while reported:
         seed = fit_offset(max(reported, key=lambda entry: len(entry.points)).points)
         same = [entry for entry in reported if _distance(entry, seed) <= SAME_CLOCK_US]
@@ -280,6 +353,12 @@ def fit_clocks(observations: Mapping[K, Observation]) -> dict[K, EpochClock]:
             clocks[entry.key] = EpochClock(observations[entry.key].clock_rate, entry.sender, offset)
         reported = [entry for entry in reported if entry.key not in clocks]
     return clocks
+
+
+def _implausible(points: Sequence[Point]) -> int:
+    """How many of the points no line under all of them explains."""
+    offset = fit_offset(points)
+    return sum(y - offset.at(x) > LATE_US for x, y in points)
 
 
 def _distance(entry: _Reported[K], offset: Offset) -> float:

@@ -20,7 +20,13 @@ from aiohttp import web
 
 from mediaserver.errors import MediaError, PortTaken
 from mediaserver.facade import MediaWorkers
-from mediaserver.messages import MediaEvent, RecordingFault, RecordingStarted, WorkerLost
+from mediaserver.messages import (
+    MediaEvent,
+    RecordingFault,
+    RecordingStalled,
+    RecordingStarted,
+    WorkerLost,
+)
 from recorder.service import RecordingService
 from signaling.accesslog import AccessLog
 from signaling.addresses import own_addresses
@@ -28,6 +34,7 @@ from signaling.auth import TokenAuthority, VideoGrants
 from signaling.calls import CallLog
 from signaling.datadir import lock_data_dir, prepare_folder
 from signaling.errors import StartError
+from signaling.http_guard import GuardedRunner
 from signaling.jobs import SubprocessJobs
 from signaling.links import LinkSigner
 from signaling.livekit.rooms import Conferences
@@ -35,7 +42,7 @@ from signaling.metrics import Counters
 from signaling.rest.routes import build_application
 from signaling.rest.services import Lifecycle, Services
 from signaling.settings import Settings
-from storage.catalog import Catalog, RecordingRow, migrate
+from storage.catalog import Catalog, RecordingRow, ServerLock, migrate
 from storage.errors import StorageError
 from storage.objects import LocalStore
 
@@ -55,7 +62,7 @@ async def serve(settings: Settings, keys: Mapping[str, str]) -> None:
         listener = listening_socket(settings)
         stack.callback(listener.close)
         services, conferences = await _build(settings, keys, stack)
-        runner = web.AppRunner(
+        runner = GuardedRunner(
             build_application(services, conferences.routes()),
             access_log_class=AccessLog,
             access_log=logging.getLogger("signaling.access"),
@@ -126,7 +133,7 @@ async def _build(
     prepare_folder(settings.data_dir, "MEDIASERVER_DATA_DIR")
     prepare_folder(settings.recordings_dir, "RECORDING_OUTPUT_DIR")
     stack.enter_context(lock_data_dir(settings.data_dir))
-    catalog = await _open_catalog(settings)
+    catalog = await _open_catalog(settings, stack)
     stack.push_async_callback(catalog.close)
     await catalog.calls.end_all_running()
     media = await _start_media(settings)
@@ -165,7 +172,7 @@ def connect(services: Services, conferences: Conferences) -> None:
 
     def on_media_event(event: MediaEvent) -> None:
         services.counters.media_events[type(event).__name__] += 1
-        if isinstance(event, RecordingStarted | RecordingFault):
+        if isinstance(event, RecordingStarted | RecordingFault | RecordingStalled):
             services.recordings.handle(event)
             return
         conferences.handle(event)
@@ -183,8 +190,11 @@ def connect(services: Services, conferences: Conferences) -> None:
     services.recordings.subscribe(on_recording_change)
 
 
-async def _open_catalog(settings: Settings) -> Catalog:
+async def _open_catalog(settings: Settings, stack: AsyncExitStack) -> Catalog:
     try:
+        lock = ServerLock(settings.database)
+        await lock.take()
+        stack.push_async_callback(lock.release)
         applied = await migrate(settings.database)
         if applied:
             log.debug("database migrated: %s", ", ".join(applied))

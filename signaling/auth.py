@@ -8,7 +8,7 @@ Nothing here knows a room or a role; what a token's holder may do is decided in 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -55,6 +55,8 @@ class VideoGrants:
     can_update_own_metadata: bool = False
     hidden: bool = False
     recorder: bool = False
+    # Grants that are false by default and that the claim takes away in so many words.
+    denied: frozenset[str] = frozenset()
 
     @classmethod
     def from_claim(cls, claim: Mapping[str, Any]) -> VideoGrants:
@@ -66,17 +68,27 @@ class VideoGrants:
             can_publish_sources=_texts(claim, "canPublishSources"),
             can_subscribe=_flag(claim, "canSubscribe", True),
             can_publish_data=_flag(claim, "canPublishData", can_publish),
+            denied=frozenset(
+                ours for ours, name in _PLAIN_GRANTS.items() if claim.get(name) is False
+            ),
             **{ours: _flag(claim, theirs, False) for ours, theirs in _PLAIN_GRANTS.items()},
         )
 
     def to_claim(self) -> dict[str, Any]:
-        """The claim to sign. What is false by default is left out, the rest is explicit."""
+        """The claim to sign: `from_claim` of it is this very value.
+
+        What is false by default is left out unless it was denied, the rest is explicit.
+        """
         claim: dict[str, Any] = {
-            theirs: True for ours, theirs in _PLAIN_GRANTS.items() if getattr(self, ours)
+            theirs: getattr(self, ours)
+            for ours, theirs in _PLAIN_GRANTS.items()
+            if getattr(self, ours) or ours in self.denied
         }
         if self.room:
             claim["room"] = self.room
-        if self.room_join:
+        if self.room_join or not (
+            self.can_publish and self.can_subscribe and self.can_publish_data
+        ):
             claim["canPublish"] = self.can_publish
             claim["canSubscribe"] = self.can_subscribe
             claim["canPublishData"] = self.can_publish_data
@@ -148,6 +160,8 @@ class TokenAuthority:
         name: str = "",
         metadata: str = "",
         attributes: Mapping[str, str] | None = None,
+        kind: str = "",
+        kind_details: Sequence[str] = (),
     ) -> str:
         """A signed token; without an identity it is a server's own, which may do everything."""
         now = int(self._clock())
@@ -158,7 +172,14 @@ class TokenAuthority:
             "exp": now + int(ttl.total_seconds()),
             "video": grants.to_claim(),
         }
-        optional = {"sub": identity, "name": name, "metadata": metadata, "attributes": attributes}
+        optional = {
+            "sub": identity,
+            "name": name,
+            "metadata": metadata,
+            "attributes": attributes,
+            "kind": kind,
+            "kindDetails": list(kind_details),
+        }
         claims.update({claim: value for claim, value in optional.items() if value})
         return jwt.encode(claims, secret.encode(), algorithm=ALGORITHM)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from recorder.errors import RecorderError
+from recorder.finishing import Sleep, pause
 from recorder.service import RecordingService
 from storage.catalog import CallRow, Catalog
-from storage.errors import StorageError
+from storage.errors import RowNotFound, StorageError
 
 log: Final = logging.getLogger(__name__)
 
@@ -20,14 +21,19 @@ class CallLog:
     """Hears from the conferences who comes and goes; a room that empties ends its recording.
 
     The catalog being away must not end a call that people are in: it is logged, and the call is
-    known here until the room empties, only without a row.
+    known here until the room empties, only without a row. What has to end, a recording or a call, is
+    tried again until the catalog has taken it, by tasks that `close` ends: what is left then, the next
+    start ends.
     """
 
-    def __init__(self, catalog: Catalog, recordings: RecordingService) -> None:
+    def __init__(
+        self, catalog: Catalog, recordings: RecordingService, sleep: Sleep = asyncio.sleep
+    ) -> None:
         self._catalog = catalog
         self._recordings = recordings
+        self._sleep = sleep
         self._live: dict[str, CallRow | None] = {}
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
@@ -35,13 +41,22 @@ class CallLog:
         """Rooms with somebody in them, and their calls."""
         return self._live
 
+    async def running(self, room: str) -> CallRow | None:
+        """The call of a room, None when nobody is in it. Raises what the catalog raises."""
+        async with self._turn(room):
+            if room not in self._live:
+                return None
+            return self._live[room] or await self._open(room)
+
     async def room_started(self, room: str) -> None:
         async with self._turn(room):
-            await self._open(room)
+            self._live.setdefault(room, None)
+            await self._known(room)
 
     async def participant_joined(self, room: str, identity: str) -> None:
         async with self._turn(room):
-            call = self._live.get(room) or await self._open(room)
+            self._live.setdefault(room, None)
+            call = await self._known(room)
             if call is None:
                 return
             try:
@@ -53,39 +68,75 @@ class CallLog:
         """Nobody is left: the recording stops, then the call ends."""
         async with self._turn(room):
             call = self._live.pop(room, None)
-            try:
-                if self._recordings.active(room) is not None:
-                    await self._recordings.stop_room(room)
-                if call is not None:
-                    await self._catalog.calls.end(call.id)
-            except (RecorderError, StorageError) as error:
-                log.error("room %s emptied, but its call could not be ended: %s", room, error)
+            recording = self._recordings.active(room)
+            if recording is not None:
+                await self._end(f"recording {recording.id}", self._recordings.stop, recording.id)
+            if call is not None:
+                await self._end(f"call {call.id}", self._catalog.calls.end, call.id)
 
     def media_lost(self) -> None:
         """A media worker died and its recordings with it: they end with what is on disk."""
         for room in self._live:
-            if self._recordings.active(room) is not None:
-                task = asyncio.create_task(self._stop_recording(room))
-                self._stopping.add(task)
-                task.add_done_callback(self._stopping.discard)
+            recording = self._recordings.active(room)
+            if recording is not None:
+                what = f"recording {recording.id}"
+                self._own(self._end(what, self._recordings.stop, recording.id))
 
     async def close(self) -> None:
-        """Wait for what `media_lost` began."""
-        await asyncio.gather(*self._stopping)
+        """Ends what is still being tried."""
+        for task in self._ending:
+            task.cancel()
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
-    async def _stop_recording(self, room: str) -> None:
-        try:
-            await self._recordings.stop_room(room)
-        except (RecorderError, StorageError) as error:
-            log.error("room %s: its recording could not be stopped: %s", room, error)
+    async def idle(self) -> None:
+        """Returns when all that has to end has ended."""
+        while self._ending:
+            await asyncio.wait(self._ending)
 
-    async def _open(self, room: str) -> CallRow | None:
-        self._live[room] = None
+    async def _end(self, what: str, end: Callable[[str], Awaitable[Any]], id: str) -> None:
+        """Ends something now or, while the catalog is away, in a task of its own."""
+        if not await self._ended(what, end, id):
+            self._own(self._end_later(what, end, id))
+
+    async def _end_later(self, what: str, end: Callable[[str], Awaitable[Any]], id: str) -> None:
+        attempts = 0
+        while True:
+            await self._sleep(pause(attempts))
+            attempts += 1
+            if await self._ended(what, end, id):
+                return
+
+    async def _ended(self, what: str, end: Callable[[str], Awaitable[Any]], id: str) -> bool:
+        """False when it has to be tried again."""
         try:
-            self._live[room] = await self._catalog.calls.open(room)
+            await end(id)
+        except (RecorderError, RowNotFound) as error:
+            log.error("%s could not be ended: %s", what, error)
+        except StorageError as error:
+            log.error("%s could not be ended yet: %s", what, error)
+            return False
+        return True
+
+    def _own(self, ending: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(ending)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _known(self, room: str) -> CallRow | None:
+        """The call of a room that somebody is in, None while it has no row."""
+        try:
+            return self._live[room] or await self._open(room)
         except StorageError as error:
             log.error("room %s: its call could not be noted: %s", room, error)
-        return self._live[room]
+            return None
+
+    async def _open(self, room: str) -> CallRow:
+        """A row of its own: one that still runs is that of an earlier call which could not end."""
+        earlier = await self._catalog.calls.current(room)
+        if earlier is not None:
+            await self._catalog.calls.end(earlier.id)
+        call = self._live[room] = await self._catalog.calls.open(room)
+        return call
 
     def _turn(self, room: str) -> asyncio.Lock:
         """Changes of one room happen one after the other, in the order they were reported."""

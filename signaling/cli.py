@@ -1,4 +1,4 @@
-"""The command line: `mediaserver serve|token|migrate|doctor|recordings list`.
+"""The command line: `mediaserver serve|token|migrate|doctor|recordings list|recordings retry`.
 
 Every setting is a flag of every command. A refusal is one line on stderr and exit status 2 for a
 wrong setting or flag, 1 when the machine says no.
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
+import os
 import re
+import resource
 import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -17,9 +20,11 @@ from typing import Final, Never
 
 import uvloop
 
+from recorder.errors import RecorderError
 from signaling.auth import TokenAuthority
 from signaling.datadir import api_keys
 from signaling.errors import SettingsError, SignalingError
+from signaling.logs import configure_logging
 from signaling.policy import room_grants
 from signaling.rest.bodies import LONGEST_NAME, iso
 from signaling.settings import (
@@ -51,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = build_parser().parse_args(arguments)
     try:
         settings = load_settings(_flags(given))
-        _configure_logging(settings.log_level)
+        configure_logging(settings.log_level)
         sys.exit(given.run(settings, given))
     except SettingsError as error:
         _refuse(error.message, EXIT_WRONG)
@@ -95,6 +100,10 @@ def build_parser() -> argparse.ArgumentParser:
     recordings = commands.add_parser("recordings", help="look at recordings", allow_abbrev=False)
     actions = recordings.add_subparsers(metavar="ACTION", required=True)
     _command(actions, "list", "list recordings, newest first", _list_recordings)
+    retry = _command(
+        actions, "retry", "have the next start finish a failed recording once more", _retry
+    )
+    retry.add_argument("id", metavar="ID", help="a failed recording whose journals are kept")
     return parser
 
 
@@ -131,6 +140,8 @@ def _flags(given: argparse.Namespace) -> Mapping[str, str]:
 def _serve(settings: Settings, _given: argparse.Namespace) -> int:
     from signaling.app import serve  # noqa: PLC0415 - the other commands start faster without
 
+    os.umask(0o077)  # what the server writes is nobody else's business
+    _raise_file_limit()
     for name in unbuilt_settings():
         log.warning("%s is set, but what it is for is not built yet", name)
     if "rtc_tcp_port" in settings.model_fields_set:
@@ -138,6 +149,13 @@ def _serve(settings: Settings, _given: argparse.Namespace) -> int:
     keys = api_keys(settings)
     uvloop.run(serve(settings, keys))
     return 0
+
+
+def _raise_file_limit() -> None:
+    """Every socket and journal is a file; the soft limit is often 1024, the hard one far above."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some systems refuse "without limit"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _token(settings: Settings, given: argparse.Namespace) -> int:
@@ -185,6 +203,24 @@ def _list_recordings(settings: Settings, _given: argparse.Namespace) -> int:
     return 0
 
 
+def _retry(settings: Settings, given: argparse.Namespace) -> int:
+    return asyncio.run(_retry_recording(settings, given.id))
+
+
+async def _retry_recording(settings: Settings, recording_id: str) -> int:
+    from recorder.recovery import retry  # noqa: PLC0415 - see _serve
+
+    catalog = await Catalog.open(settings.database)
+    try:
+        row = await retry(catalog, settings.data_dir, recording_id)
+    except RecorderError as error:
+        _refuse(str(error), EXIT_REFUSED)
+    finally:
+        await catalog.close()
+    print(f"{row.id} will be finished by the next start of the server")
+    return 0
+
+
 async def _print_recordings(settings: Settings) -> None:
     catalog = await Catalog.open(settings.database)
     try:
@@ -211,17 +247,6 @@ def _duration(text: str) -> timedelta:
     if not 0 < seconds <= 3650 * 86_400:
         raise argparse.ArgumentTypeError("must be like 30m, 6h or 7d")
     return timedelta(seconds=seconds)
-
-
-def _configure_logging(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    if level != "debug":
-        for chatty in ("alembic", "aioice", "asyncio", "aiosqlite"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _refuse(message: str, status: int) -> Never:

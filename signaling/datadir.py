@@ -22,13 +22,14 @@ LOCK_PATIENCE_SECONDS: Final = 5.0
 
 
 def prepare_folder(folder: Path, setting: str) -> None:
-    """Make the folder and prove that files can be written there.
+    """Make the folder (mode 0700, one that exists keeps its own) and prove that files can be
+    written there.
 
     Mode bits say little (they don't stop root, mounts may be read-only), so one is written.
     Raises StartError.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
             probe.write(b"writable?")
             probe.flush()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from signaling.auth import AccessToken, VideoGrants
-from signaling.errors import Forbidden
+from signaling.errors import Forbidden, Unauthorized
 
 Role = Literal["server", "host", "participant", "audience", "user"]
 RoomRole = Literal["host", "participant", "audience"]
@@ -34,6 +34,9 @@ class Principal:
 
 
 def principal_of(token: AccessToken) -> Principal:
+    """Raises Unauthorized for a guest's token that forgot the guest: it is no server's."""
+    if not token.identity and token.grants.room_join:
+        raise Unauthorized("the token lets nobody in: it has no identity", code="token_no_identity")
     if not token.identity:
         return Principal("server", may_record=True)
     grants = token.grants

@@ -160,7 +160,8 @@ class Settings(BaseSettings):
         validation_alias="MEDIASERVER_KEYS",
         description=(
             "`key: secret` pairs, comma separated, secrets of at least 32 characters;"
-            " made and kept in the data folder when absent"
+            " made and kept in the data folder when absent; others see flags in the process list,"
+            " the environment or .env is safer"
         ),
         examples=["mykey: <32 or more random characters>"],
         json_schema_extra=SECRET,
@@ -209,7 +210,10 @@ class Settings(BaseSettings):
     database_url: Annotated[str, BeforeValidator(_database)] = Field(
         default="",
         validation_alias="DATABASE_URL",
-        description="database of calls and recordings; SQLite in the data folder when absent",
+        description=(
+            "database of calls and recordings; SQLite in the data folder when absent;"
+            " a password is safer in the environment or .env than in the flag"
+        ),
         examples=["postgresql://user:password@localhost/mediaserver"],
         json_schema_extra=SECRET,
         repr=False,

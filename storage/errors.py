@@ -17,6 +17,7 @@ StorageError
     ├── InviteExpired        the invite's time is over
     ├── InviteUsedUp         the invite was redeemed as often as it may be
     └── CatalogUnavailable   the operator's: the database can't be reached, read or written
+        ├── CatalogInUse     another server works on it
         ├── CatalogOutdated  its tables are older than this program
         └── CatalogTooNew    its tables are newer than this program
 
@@ -104,6 +105,10 @@ class InviteUsedUp(CatalogError):
 
 class CatalogUnavailable(CatalogError):
     code = "catalog_unavailable"
+
+
+class CatalogInUse(CatalogUnavailable):
+    code = "catalog_in_use"
 
 
 class CatalogOutdated(CatalogUnavailable):

@@ -7,9 +7,9 @@ if it came without, so each keyframe decodes whatever the container's own copy s
 from __future__ import annotations
 
 import base64
-import binascii
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from recorder.bitstream import BitReader, avc_configuration, h264_sequence_parameters
 from recorder.depacketize.frame import CodedFrame, PictureId
@@ -20,13 +20,14 @@ _LENGTH = struct.Struct("!I")
 
 
 class H264Depacketizer:
-    """`fmtp` may bring parameter sets (sprop-parameter-sets)."""
+    """`fmtp` may bring parameter sets (sprop-parameter-sets); those that are none are left out."""
 
     def __init__(self, fmtp: str = "") -> None:
         self._sps = b""
         self._pps: dict[int, bytes] = {}
         for nal in _sprop_parameter_sets(fmtp):
-            self._remember(nal)
+            with suppress(BadPayload):
+                self._remember(nal)
 
     def starts(self, payload: bytes) -> bool:
         kind = payload[0] & 0x1F
@@ -126,7 +127,7 @@ def _sprop_parameter_sets(fmtp: str) -> Iterator[bytes]:
             for text in value.split(","):
                 try:
                     nal = base64.b64decode(text, validate=True)
-                except binascii.Error:
+                except ValueError:  # not base64, or not even ASCII
                     continue
                 if nal:
                     yield nal

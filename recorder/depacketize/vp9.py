@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recorder.bitstream import Size, vp9_keyframe_size
+from recorder.bitstream import Size, picture_size, vp9_keyframe_size
 from recorder.depacketize.frame import CodedFrame, PictureId
 from recorder.errors import BadPayload
 
@@ -47,7 +47,7 @@ class Vp9Depacketizer:
         size = vp9_keyframe_size(data)
         if size is None:
             return CodedFrame(data, False)
-        return CodedFrame(data, True, layered or size)
+        return CodedFrame(data, True, picture_size(*layered) if layered else size)
 
 
 def _picture_id_length(payload: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ from signaling.livekit.limits import (
     MAX_NAME_LENGTH,
 )
 
+# Control characters, lone surrogates, line and paragraph ends.
+_NOT_IN_NAMES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 KINDS: Final = cast(
     "dict[str, models.ParticipantInfo.Kind]",
     {name.lower(): number for name, number in models.ParticipantInfo.Kind.items()},
@@ -26,6 +29,8 @@ KIND_DETAILS: Final = cast(
     "dict[str, models.ParticipantInfo.KindDetail]",
     {name.lower(): number for name, number in models.ParticipantInfo.KindDetail.items()},
 )
+KIND_NAMES: Final = {number: name for name, number in KINDS.items()}
+KIND_DETAIL_NAMES: Final = {number: name for name, number in KIND_DETAILS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ def admit(token: AccessToken, join_request: str | None) -> Admission:
         raise _denied("the token does not allow joining a room")
     _check_length("identity", token.identity)
     _check_length("room name", grants.room)
+    _check_texts(token)
     changes = bool(request.metadata or request.participant_attributes)
     if changes and not grants.can_update_own_metadata:
         raise _denied("the token does not allow setting metadata or attributes")
@@ -112,6 +118,27 @@ def _check_length(what: str, text: str) -> None:
         raise InvalidRequest(f"the token has no {what}", code="bad_grant")
     if len(text) > MAX_NAME_LENGTH:
         raise InvalidRequest(f"the {what} is too long", code="bad_grant")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a name: encodable, without control characters and line ends."""
+    return not any(unicodedata.category(char) in _NOT_IN_NAMES for char in text)
+
+
+def _check_texts(token: AccessToken) -> None:
+    for what, name in (
+        ("identity", token.identity),
+        ("room name", token.grants.room),
+        ("name", token.name),
+    ):
+        if not is_name(name):
+            message = f"the token's {what} has characters that no name has"
+            raise InvalidRequest(message, code="bad_grant")
+    try:
+        claims_size(token.metadata, token.attributes)
+    except UnicodeEncodeError:
+        message = "the token's metadata or attributes are not valid text"
+        raise InvalidRequest(message, code="bad_grant") from None
 
 
 def _denied(message: str) -> Unauthorized:

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+from signaling.logs import shown
+
 log: Final = logging.getLogger(__name__)
 
 MAX_WAITING_JOINS: Final = 1000
@@ -47,7 +49,8 @@ class CallNotices:
 
     def participant_joined(self, room: str, identity: str) -> None:
         if len(self._waiting.get(room, ())) >= MAX_WAITING_JOINS:
-            log.warning("room %s: nobody takes notices, %s's joining is not noted", room, identity)
+            text = "room %s: nobody takes notices, the joining of %s is not noted"
+            log.warning(text, shown(room), shown(identity))
         elif self._observer is not None:
             observer = self._observer
             self._put(room, lambda: observer.participant_joined(room, identity))
@@ -80,7 +83,7 @@ class CallNotices:
                 try:
                     await waiting[0]()
                 except Exception:
-                    log.exception("room %s: a call notice failed", room)
+                    log.exception("room %s: a call notice failed", shown(room))
                 waiting.popleft()
         finally:
             del self._waiting[room]

@@ -19,8 +19,14 @@ PING_TIMEOUT: Final = 15
 PUBLISH_CODECS: Final = ("video/VP8", "video/H264", "video/VP9", "video/AV1", "audio/opus")
 
 MAX_NAME_LENGTH: Final = 256  # characters; identity, room and participant name alike
-MAX_METADATA_BYTES: Final = 512 * 1024
+# The reference allows 512 KiB of metadata. With 64 the join of a room of 50 stays below the 16 MiB
+# that clients take in one frame.
+MAX_METADATA_BYTES: Final = 64 * 1024
 MAX_ATTRIBUTES_BYTES: Final = 64 * 1024
+MAX_TRACKS_BYTES: Final = 64 * 1024  # what one participant's tracks say of themselves, together
+MAX_TRACK_BYTES: Final = 8 * 1024  # and one track alone
+MAX_LIST_ITEMS: Final = 16  # layers, features, capabilities: lists that clients fill
+MAX_ECHO_BYTES: Final = 8 * 1024  # a refused request that is larger is not sent back
 # Browsers send the token in the request line, so a refreshed one must not outgrow it: with more
 # metadata and attributes than this a client keeps the token it has.
 MAX_REFRESHED_CLAIMS_BYTES: Final = 16 * 1024
@@ -32,6 +38,8 @@ MAX_WISHES: Final = 2000  # track sids one subscriber may have told us anything 
 MAX_PERMISSION_RULES: Final = 2000
 MAX_RECENT_NONCES: Final = 256
 MAX_MALFORMED_MESSAGES: Final = 10
+# What a request costs its sender; others cost 1. These make work for the whole room.
+REQUEST_COSTS: Final = {"offer": 5, "subscription_permission": 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,14 @@ class ConferenceLimits:
     wish_patience: float = 60.0  # a subscription to a track that doesn't exist yet
     silence_timeout: float = 3.0 * PING_TIMEOUT  # a socket that says nothing is closed
     media_timeout: float = 10.0  # one call to the media plane
-    outgoing_messages: int = 1024  # queued for one socket; beyond it the socket is closed
+    # Changes of one participant are told at most this often, and not faster than this many bytes
+    # a second for each listener; what changes in between is told together.
+    announce_interval: float = 0.05
+    announce_rate: float = 256 * 1024
+    requests_per_second: float = 100.0  # of one session; above it the reader waits
+    request_burst: float = 200.0
+    # Queued for one socket; beyond it the socket is closed. One message always fits.
+    outgoing_messages: int = 1024
     outgoing_bytes: int = 8 * 1024 * 1024
     # Media commands of one room that wait; beyond it the readers of the room's sockets wait too.
     room_commands: int = 256

@@ -22,7 +22,12 @@ from mediaserver.facade import MediaPlane
 from mediaserver.messages import DataLabel, PeerId
 from signaling.auth import TokenAuthority
 from signaling.livekit import requests, responses
-from signaling.livekit.admission import Admission, claims_size
+from signaling.livekit.admission import (
+    KIND_DETAIL_NAMES,
+    KIND_NAMES,
+    Admission,
+    claims_size,
+)
 from signaling.livekit.calls import CallNotices
 from signaling.livekit.data import relay
 from signaling.livekit.effects import (
@@ -38,10 +43,11 @@ from signaling.livekit.effects import (
 )
 from signaling.livekit.limits import MAX_REFRESHED_CLAIMS_BYTES
 from signaling.livekit.media_commands import MediaCommands
-from signaling.livekit.participant import Kind, Moment
+from signaling.livekit.participant import Moment
 from signaling.livekit.responses import Action, DisconnectReason
 from signaling.livekit.room_state import Origin, RoomState
 from signaling.livekit.session import SignalSession
+from signaling.logs import shown
 
 log: Final = logging.getLogger(__name__)
 
@@ -74,6 +80,8 @@ class LiveRoom:
         self._data_bytes = 0
         self._data_wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._announcing: asyncio.TimerHandle | None = None
+        self._shown = shown(state.name)
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -91,6 +99,8 @@ class LiveRoom:
 
     async def stop(self) -> None:
         """End the tasks; commands that wait are carried out first, for a bounded time."""
+        if self._announcing is not None:
+            self._announcing.cancel()
         self._commands.finish()
         commands, *others = self._tasks
         for task in others:
@@ -109,7 +119,7 @@ class LiveRoom:
         ice_servers: list[rtc.ICEServer],
     ) -> None:
         self._sessions[sid] = session
-        log.info("room %s: %s joins as %s", self.state.name, admission.identity, sid)
+        log.info("room %s: %s joins as %s", self._shown, shown(admission.identity), sid)
         now = self._clock()
         self.apply(requests.enter(self.state, sid, admission, now, ice_servers))
 
@@ -127,7 +137,7 @@ class LiveRoom:
             await self._commands.has_room.wait()
         one = self.state.participants.get(sid)
         if one is not None and session.too_many_faults:
-            log.warning("room %s: %s sends nonsense and is sent away", self.state.name, sid)
+            log.warning("room %s: %s sends nonsense and is sent away", self._shown, sid)
             reason = DisconnectReason.STATE_MISMATCH
             self.apply(self.state.expel(one, Action.DISCONNECT, reason))
 
@@ -136,10 +146,10 @@ class LiveRoom:
         self.apply(self.state.socket_lost(sid, self._clock()))
 
     def connected(self, sid: PeerId) -> None:
-        self.apply(self.state.connected(sid))
+        self.apply(self.state.connected(sid, self._clock()))
 
     def media_lost(self, sid: PeerId, why: str) -> None:
-        log.info("room %s: the media of %s is lost: %s", self.state.name, sid, why)
+        log.info("room %s: the media of %s is lost: %s", self._shown, sid, why)
         self.apply(self.state.media_lost(sid))
 
     def data_received(self, sid: PeerId, label: DataLabel, payload: bytes) -> None:
@@ -168,11 +178,28 @@ class LiveRoom:
                 case ParticipantActive():
                     self._notices.participant_joined(self.state.name, effect.identity)
                 case RoomClosed():
-                    log.info("room %s is closed", self.state.name)
+                    log.info("room %s is closed", self._shown)
                     self._notices.room_emptied(self.state.name)
                     self._on_closed(self)
                 case _:
                     self._queue_command(effect)
+        self._plan_announcements()
+
+    def _plan_announcements(self) -> None:
+        """What could not be told at once is told when its turn comes."""
+        if self._announcing is not None or self.state.closed:
+            return
+        at = self.state.next_announcement()
+        if at is not None:
+            delay = max(0.0, at - self._clock().at)
+            self._announcing = asyncio.get_running_loop().call_later(delay, self._announce_due)
+
+    def _announce_due(self) -> None:
+        self._announcing = None
+        try:
+            self.apply(self.state.announce_due(self._clock()))
+        except Exception:
+            log.exception("room %s: changes could not be told", self._shown)
 
     def _send(self, effect: Send) -> None:
         sessions = [self._sessions[peer] for peer in effect.to if peer in self._sessions]
@@ -194,12 +221,13 @@ class LiveRoom:
     def _refresh_token(self, peer: PeerId) -> None:
         """A token as good as the one the client came with, for its reconnects."""
         one = self.state.participants.get(peer)
-        # Minted tokens can't carry another kind yet; such a client keeps the token it came with.
-        if one is None or peer not in self._sessions or one.kind != Kind.STANDARD:
+        if one is None or peer not in self._sessions:
             return
         if claims_size(one.metadata, one.attributes) > MAX_REFRESHED_CLAIMS_BYTES:
             return
         rest = (one.token_expires_unix_ms - self._clock().unix_ms) / 1000
+        if rest <= 0:
+            return  # let in by the leeway, or here for long: what has ended is not made longer
         token = self._authority.mint(
             one.identity,
             one.grants,
@@ -207,6 +235,8 @@ class LiveRoom:
             name=one.name,
             metadata=one.metadata,
             attributes=one.attributes,
+            kind=KIND_NAMES[one.kind],
+            kind_details=[KIND_DETAIL_NAMES[detail] for detail in one.kind_details],
         )
         self._send(Send((peer,), responses.refresh_token(token)))
 
@@ -219,13 +249,13 @@ class LiveRoom:
             return
         one = self.state.participants.get(packet.sender)
         if packet.label == "_reliable" and one is not None:
-            log.warning("room %s: %s sends data faster than it leaves", self.state.name, one.sid)
+            log.warning("room %s: %s sends data faster than it leaves", self._shown, one.sid)
             reason = DisconnectReason.STATE_MISMATCH
             self.apply(self.state.expel(one, Action.RECONNECT, reason))
 
     def _queue_command(self, command: MediaCommand) -> None:
         if isinstance(command, RemovePeer):
-            log.info("room %s: %s is gone", self.state.name, command.peer)
+            log.info("room %s: %s is gone", self._shown, command.peer)
             self._on_removed(command.peer)
         self._commands.put(command)
 
@@ -240,9 +270,9 @@ class LiveRoom:
                     async with asyncio.timeout(self.state.limits.media_timeout):
                         await self._media.send_data(packet.to, packet.label, packet.payload)
                 except (MediaError, TimeoutError) as error:
-                    log.debug("room %s: a data packet is lost: %r", self.state.name, error)
+                    log.debug("room %s: a data packet is lost: %r", self._shown, error)
                 except Exception:
-                    log.exception("room %s: a data packet is lost", self.state.name)
+                    log.exception("room %s: a data packet is lost", self._shown)
             self._data_wake.clear()
             await self._data_wake.wait()
 
@@ -252,4 +282,4 @@ class LiveRoom:
             try:
                 self.apply(self.state.tick(self._clock()))
             except Exception:
-                log.exception("room %s: a deadline failed", self.state.name)
+                log.exception("room %s: a deadline failed", self._shown)

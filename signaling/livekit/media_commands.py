@@ -30,6 +30,7 @@ from signaling.livekit.effects import (
 from signaling.livekit.participant import Moment, Participant
 from signaling.livekit.responses import Action, DisconnectReason
 from signaling.livekit.room_state import Origin, RoomState
+from signaling.logs import shown
 
 log: Final = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class MediaCommands:
 
     async def _supervised(self, command: MediaCommand) -> None:
         """Carry out one command; what fails ends at most the peer it concerns."""
-        name = self._state.name
+        name = shown(self._state.name)
         try:
             async with asyncio.timeout(self._state.limits.media_timeout):
                 await self._perform(command)
@@ -161,7 +162,7 @@ class MediaCommands:
         if result.published or result.unpublished:
             started, ended = len(result.published), len(result.unpublished)
             text = "room %s: %s publishes %d tracks, ends %d"
-            log.info(text, self._state.name, one.identity, started, ended)
+            log.info(text, shown(self._state.name), shown(one.identity), started, ended)
         origin = Origin(self._state, one, self._clock())
         self._apply(publishing.answered(origin, command.offer_id, result))
 

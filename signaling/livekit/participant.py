@@ -11,6 +11,7 @@ from livekit.protocol import models, rtc
 from mediaserver.messages import PeerId, TrackId
 from signaling.auth import VideoGrants
 from signaling.livekit.admission import Admission
+from signaling.livekit.limits import MAX_LIST_ITEMS
 
 State = models.ParticipantInfo.State
 Kind = models.ParticipantInfo.Kind
@@ -104,6 +105,11 @@ class Participant:
     refused: set[TrackId] = field(default_factory=set)  # told that the publisher forbids it
     unsupported: set[TrackId] = field(default_factory=set)  # told that it offers no codec for it
     offers_answered: int = 0
+    # Who has not been told the latest about this participant, of which new tracks, and from when
+    # on it may be told.
+    unheard_by: set[PeerId] = field(default_factory=set)
+    unheard_tracks: set[TrackId] = field(default_factory=set)
+    announce_at: float = float("-inf")
     socket_lost_at: float | None = None
     last_reliable_sequence: int = 0
     recent_nonces: dict[bytes, None] = field(default_factory=dict)
@@ -121,7 +127,7 @@ class Participant:
             kind=admission.kind,
             kind_details=admission.kind_details,
             grants=admission.grants,
-            client=admission.request.client_info,
+            client=_client(admission.request.client_info),
             auto_subscribe=admission.request.connection_settings.auto_subscribe,
             joined=now,
             token_expires_unix_ms=int(admission.expires_at.timestamp() * 1000),
@@ -182,6 +188,15 @@ class Participant:
             capabilities=self.client.capabilities,
             tracks=[track.info for track in self.tracks.values()],
         )
+
+
+def _client(said: models.ClientInfo) -> models.ClientInfo:
+    """What is used of a client's words about itself; others are told of its capabilities."""
+    return models.ClientInfo(
+        protocol=said.protocol,
+        client_protocol=said.client_protocol,
+        capabilities=list(dict.fromkeys(said.capabilities))[:MAX_LIST_ITEMS],
+    )
 
 
 def _permission(grants: VideoGrants) -> models.ParticipantPermission:

@@ -7,7 +7,7 @@ message for its end: the section is gone from a later offer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from livekit.protocol import models, rtc
@@ -16,7 +16,14 @@ from mediaserver.messages import Kind, OfferResult, PublishedTrack, TrackId, Tra
 from signaling.livekit import responses
 from signaling.livekit.effects import Answer, Effect, ExpectTrack, MuteTrack, Send
 from signaling.livekit.ids import new_track_sid
-from signaling.livekit.limits import MAX_NAME_LENGTH, MAX_PENDING_TRACKS, MAX_TRACKS
+from signaling.livekit.limits import (
+    MAX_LIST_ITEMS,
+    MAX_NAME_LENGTH,
+    MAX_PENDING_TRACKS,
+    MAX_TRACK_BYTES,
+    MAX_TRACKS,
+    MAX_TRACKS_BYTES,
+)
 from signaling.livekit.participant import SOURCE_NAMES, Participant, Track
 from signaling.livekit.responses import Action, DisconnectReason, Reason
 from signaling.livekit.room_state import Origin, RoomState
@@ -51,6 +58,7 @@ _SCREEN: Final = frozenset({TrackSource.SCREEN_SHARE, TrackSource.SCREEN_SHARE_A
 
 def add_track(origin: Origin, request: rtc.AddTrackRequest) -> list[Effect]:
     one = origin.one
+    _trim(request)
     refusal = _refusal(one, request)
     if refusal is not None:
         reason, message = refusal
@@ -60,6 +68,9 @@ def add_track(origin: Origin, request: rtc.AddTrackRequest) -> list[Effect]:
         one.queued.append(request)
         return [origin.reply(responses.refused(Reason.QUEUED, "this cid is in use", request))]
     track = Track(cid=request.cid, info=_track_info(request))
+    if _size_of(one) + track.info.ByteSize() > MAX_TRACKS_BYTES:
+        message = "the tracks say too much of themselves"
+        return [origin.reply(responses.refused(Reason.LIMIT_EXCEEDED, message, request))]
     one.pending[track.sid] = track
     intent = TrackIntent(
         track_id=track.sid,
@@ -73,11 +84,39 @@ def add_track(origin: Origin, request: rtc.AddTrackRequest) -> list[Effect]:
     return [origin.reply(published), ExpectTrack(one.sid, intent)]
 
 
+def _trim(request: rtc.AddTrackRequest) -> None:
+    """Shorten the lists that others will be told, and drop what this version can't judge."""
+    request.DiscardUnknownFields()
+    codecs = request.simulcast_codecs
+    del codecs[MAX_LIST_ITEMS:]
+    for codec in codecs:
+        del codec.layers[MAX_LIST_ITEMS:]
+    del request.layers[MAX_LIST_ITEMS:]
+    del request.audio_features[MAX_LIST_ITEMS:]
+    del request.packet_trailer_features[MAX_LIST_ITEMS:]
+
+
+def _texts(request: rtc.AddTrackRequest) -> Iterator[str]:
+    yield from (request.cid, request.name, request.stream, request.sid)
+    yield from (layer.rid for layer in request.layers)
+    for codec in request.simulcast_codecs:
+        yield from (codec.cid, codec.codec)
+        yield from (layer.rid for layer in codec.layers)
+
+
+def _size_of(one: Participant) -> int:
+    """Bytes that a participant's tracks, announced ones too, say of themselves."""
+    return sum(track.info.ByteSize() for track in (*one.pending.values(), *one.tracks.values()))
+
+
 def _refusal(one: Participant, request: rtc.AddTrackRequest) -> tuple[Reason, str] | None:
     """The first thing wrong with a request."""
     waiting = len(one.pending) + len(one.queued)
     too_many = waiting >= MAX_PENDING_TRACKS or waiting + len(one.tracks) >= MAX_TRACKS
-    too_long = max(len(request.cid), len(request.name)) > MAX_NAME_LENGTH
+    too_long = (
+        any(len(text) > MAX_NAME_LENGTH for text in _texts(request))
+        or request.ByteSize() > MAX_TRACK_BYTES
+    )
     kind = _KIND_OF_SOURCE.get(request.source, request.type)
     more_of = one.track(request.sid) if request.sid else None
     checks = (
@@ -168,9 +207,10 @@ def answered(origin: Origin, offer_id: int, result: OfferResult) -> list[Effect]
     ended = [sid for sid in result.unpublished if one.tracks.pop(sid, None) is not None]
     for sid in ended:
         forget_track(room, sid)
-    effects: list[Effect] = []
+    effects = room.catch_up(one)
     if published or ended:
-        effects += room.announce(one, include_self=False)
+        new = [track.sid for track in published]
+        effects += room.announce(one, origin.now, include_self=False, tracks=new)
         room.counts_stale = True
     one.offers_answered += 1
     answer = responses.answer(result.answer_sdp, offer_id, result.mid_to_track)
@@ -256,6 +296,6 @@ def mute(origin: Origin, request: rtc.MuteTrackRequest) -> list[Effect]:
         return []  # announced with the offer that carries it
     track.info.version.unix_micro = origin.now.unix_ms * 1000
     return [
-        *origin.room.announce(origin.one, include_self=False),
+        *origin.room.announce(origin.one, origin.now, include_self=False),
         MuteTrack(track.sid, request.muted),
     ]

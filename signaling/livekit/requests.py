@@ -14,9 +14,9 @@ from livekit.protocol import rtc
 
 from mediaserver.messages import PeerId
 from signaling.livekit import publishing, responses, subscribing
-from signaling.livekit.admission import Admission, merge_attributes, too_large
+from signaling.livekit.admission import Admission, is_name, merge_attributes, too_large
 from signaling.livekit.effects import Effect, RefreshToken
-from signaling.livekit.limits import MAX_NAME_LENGTH, OK_RESPONSE_PROTOCOL
+from signaling.livekit.limits import MAX_NAME_LENGTH, MAX_TRACKS, OK_RESPONSE_PROTOCOL
 from signaling.livekit.participant import Moment
 from signaling.livekit.responses import Action, DisconnectReason, Reason
 from signaling.livekit.room_state import Origin, RoomState
@@ -47,7 +47,7 @@ def enter(
     """
     effects = room.join(sid, admission, now, ice_servers)
     origin = Origin(room, room.participants[sid], now)
-    for request in admission.request.add_track_requests:
+    for request in admission.request.add_track_requests[:MAX_TRACKS]:
         effects += publishing.add_track(origin, request)
     effects += subscribing.subscribe_to_existing(room, origin.one)
     if admission.request.publisher_offer.sdp:
@@ -87,13 +87,18 @@ def _update_metadata(origin: Origin, request: rtc.UpdateParticipantMetadata) -> 
         message = "name, metadata or attributes are too large"
         short = _without_values(request)
         return [origin.reply(responses.refused(Reason.LIMIT_EXCEEDED, message, short))]
+    if not is_name(request.name):
+        message = "the name has characters that no name has"
+        short = _without_values(request)
+        return [origin.reply(responses.refused(Reason.INVALID_REQUEST, message, short))]
     one.metadata = metadata
     one.attributes = attributes
     one.name = request.name or one.name
+    announced = origin.room.announce(one, origin.now, include_self=True)
     effects: list[Effect] = []
     if one.client.protocol >= OK_RESPONSE_PROTOCOL:
         effects.append(origin.reply(responses.accepted(request.request_id)))
-    return [*effects, *origin.room.announce(one, include_self=True), RefreshToken(one.sid)]
+    return [*effects, *announced, RefreshToken(one.sid)]
 
 
 def _without_values(request: rtc.UpdateParticipantMetadata) -> rtc.UpdateParticipantMetadata:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from google.protobuf.message import Message
 from livekit.protocol import models, rtc
 
 from mediaserver.messages import SectionsNeeded
-from signaling.livekit.limits import PROTOCOL_VERSION, SERVER_VERSION
+from signaling.livekit.limits import (
+    MAX_ECHO_BYTES,
+    MAX_NAME_LENGTH,
+    PROTOCOL_VERSION,
+    SERVER_VERSION,
+)
 
 Action = rtc.LeaveRequest.Action
 DisconnectReason = models.DisconnectReason
@@ -73,13 +79,15 @@ def subscription_allowed(
 
 
 def refused(reason: Reason, message: str, request: object) -> rtc.SignalResponse:
-    """A `request_response` that carries the offending request along.
+    """A `request_response` that carries the offending request along, unless that is large.
 
     Raises TypeError for a request that has no place in it.
     """
     response = rtc.RequestResponse(
         reason=reason, message=message, request_id=getattr(request, "request_id", 0)
     )
+    if isinstance(request, Message) and request.ByteSize() > MAX_ECHO_BYTES:
+        request = _named(request)
     match request:
         case rtc.AddTrackRequest():
             response.add_track.CopyFrom(request)
@@ -94,6 +102,13 @@ def refused(reason: Reason, message: str, request: object) -> rtc.SignalResponse
         case _:
             raise TypeError(f"{type(request).__name__} can't be refused")
     return rtc.SignalResponse(request_response=response)
+
+
+def _named(request: Message) -> Message:
+    """Of a large request what its sender needs to find it again."""
+    if isinstance(request, rtc.AddTrackRequest):
+        return rtc.AddTrackRequest(cid=request.cid[:MAX_NAME_LENGTH])
+    return type(request)()
 
 
 def accepted(request_id: int) -> rtc.SignalResponse:

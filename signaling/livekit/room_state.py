@@ -10,17 +10,21 @@ in which clients must see them. The orders held here:
   answer that carries its msid;
 * versions of one sid strictly increase from message to message.
 
+Changes of one participant are merged: they are told at once after a pause, else together at the
+next `announce_due`. An answer may name a track that its receiver has not heard of then; `catch_up`
+tells that one first.
+
 Publishing, subscribing, data and metadata live in modules beside this one as functions over it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from livekit.protocol import models, rtc
 
-from mediaserver.messages import PeerId, SectionsNeeded
+from mediaserver.messages import PeerId, SectionsNeeded, TrackId
 from signaling.livekit import responses
 from signaling.livekit.admission import Admission
 from signaling.livekit.effects import (
@@ -108,18 +112,19 @@ class RoomState:
         if newcomer.keeps_room:
             self.deserted_at = None
         effects.append(Send((sid,), self._join_response(newcomer, ice_servers)))
-        effects += self._announce_unchanged(newcomer, include_self=False)
+        if not newcomer.hidden and (audience := tuple(one.sid for one in self.others(newcomer))):
+            effects += self._tell(newcomer, audience, now)
         effects.append(RefreshToken(sid))
         self.counts_stale = True
         return effects
 
-    def connected(self, sid: PeerId) -> list[Effect]:
+    def connected(self, sid: PeerId, now: Moment) -> list[Effect]:
         """The participant's transport is up."""
         one = self.participants.get(sid)
         if one is None or one.state != State.JOINED:
             return []
         one.state = State.ACTIVE
-        effects = self.announce(one, include_self=True)
+        effects = self.announce(one, now, include_self=True)
         if not one.hidden:
             effects.append(ParticipantActive(one.identity))
         return effects
@@ -146,16 +151,55 @@ class RoomState:
 
     # --- telling ---------------------------------------------------------------------------------
 
-    def announce(self, one: Participant, *, include_self: bool) -> list[Effect]:
-        """Something visible about this participant changed: a new version to everybody."""
-        one.version += 1
-        return self._announce_unchanged(one, include_self=include_self)
+    def announce(
+        self, one: Participant, now: Moment, *, include_self: bool, tracks: Iterable[TrackId] = ()
+    ) -> list[Effect]:
+        """Something visible about this participant changed: a new version to everybody.
 
-    def _announce_unchanged(self, one: Participant, *, include_self: bool) -> list[Effect]:
-        audience = () if one.hidden else tuple(other.sid for other in self.others(one))
+        Told now, or with whatever else changes until its turn comes. `tracks` are new ones.
+        """
+        if not one.hidden:
+            one.unheard_by.update(other.sid for other in self.others(one))
         if include_self:
-            audience += (one.sid,)
-        return [Send(audience, responses.update(one.info()))] if audience else []
+            one.unheard_by.add(one.sid)
+        one.unheard_tracks.update(tracks)
+        return self._announce_if_due(one, now)
+
+    def announce_due(self, now: Moment) -> list[Effect]:
+        """Changes that waited long enough. Call it when `next_announcement` says."""
+        effects: list[Effect] = []
+        for one in self.participants.values():
+            effects += self._announce_if_due(one, now)
+        return effects
+
+    def next_announcement(self) -> float | None:
+        """When (monotonic seconds) the next change is to be told; None: everybody knows all."""
+        waiting = (one.announce_at for one in self.participants.values() if one.unheard_by)
+        return min(waiting, default=None)
+
+    def catch_up(self, one: Participant) -> list[Effect]:
+        """Tell one participant now of tracks that it hasn't heard of: it is about to need them."""
+        effects: list[Effect] = []
+        for other in self.others(one):
+            effects += tell_of_tracks(one, other)
+        return effects
+
+    def _announce_if_due(self, one: Participant, now: Moment) -> list[Effect]:
+        if not one.unheard_by or now.at < one.announce_at:
+            return []
+        audience = tuple(sid for sid in self.participants if sid in one.unheard_by)
+        one.unheard_by.clear()
+        one.unheard_tracks.clear()
+        if not audience:
+            return []
+        one.version += 1
+        return self._tell(one, audience, now)
+
+    def _tell(self, one: Participant, audience: tuple[PeerId, ...], now: Moment) -> list[Effect]:
+        message = responses.update(one.info())
+        pause = message.ByteSize() / self.limits.announce_rate
+        one.announce_at = now.at + max(self.limits.announce_interval, pause)
+        return [Send(audience, message)]
 
     def need_sections(self, peer: PeerId, needed: SectionsNeeded | None) -> None:
         """Note that a peer must offer again; `ask_for_sections` says so, once for many notes."""
@@ -284,6 +328,15 @@ class RoomState:
         if now.at < self.deserted_at + self.limits.departure_timeout:
             return []
         return self.shut_down(Action.DISCONNECT, DisconnectReason.ROOM_CLOSED)
+
+
+def tell_of_tracks(listener: Participant, publisher: Participant) -> list[Effect]:
+    """What `listener` must know before a message names a track of `publisher`."""
+    if not publisher.unheard_tracks or listener.sid not in publisher.unheard_by:
+        return []
+    publisher.unheard_by.discard(listener.sid)
+    publisher.version += 1
+    return [Send((listener.sid,), responses.update(publisher.info()))]
 
 
 def _expire_wishes(one: Participant, now: Moment) -> list[Effect]:

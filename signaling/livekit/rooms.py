@@ -38,6 +38,7 @@ from signaling.livekit.participant import Moment, State
 from signaling.livekit.responses import Action, DisconnectReason
 from signaling.livekit.room_state import RoomState
 from signaling.livekit.session import SignalSession
+from signaling.logs import shown
 
 log: Final = logging.getLogger(__name__)
 
@@ -221,22 +222,45 @@ class Conferences:
         try:
             async with asyncio.timeout(self._limits.media_timeout):
                 await self._media.add_peer(RoomId(admission.room), sid)
-        except (MediaError, TimeoutError) as error:
-            log.error("room %s: no media for %s: %r", admission.room, admission.identity, error)
-            raise Unavailable("the media plane takes nobody in") from error
-        try:
             await socket.prepare(request)
             if self._closed:
                 raise Unavailable("the server is shutting down")
+            room = self._room(admission.room)
+        except (MediaError, TimeoutError) as error:
+            self._abandon(sid)
+            names = shown(admission.room), shown(admission.identity)
+            log.error("room %s: no media for %s: %r", *names, error)
+            raise Unavailable("the media plane takes nobody in") from error
         except BaseException:
-            await self._media.remove_peer(sid)
+            self._abandon(sid)
             raise
-        session = SignalSession(socket, request.transport, self._limits, f"{admission.room}/{sid}")
-        await self._run(sid, admission, session)
+        name = f"{shown(admission.room)}/{sid}"
+        session = SignalSession(socket, request.transport, self._limits, name)
+        await self._run(room, sid, admission, session)
         return socket
 
-    async def _run(self, sid: PeerId, admission: Admission, session: SignalSession) -> None:
-        room = self._room(admission.room)
+    def _abandon(self, sid: PeerId) -> None:
+        """Nobody in a room stands for this peer: the media plane must not keep it.
+
+        Also when adding it failed: a worker that was late with its answer has it all the same.
+        """
+        self._by_peer.pop(sid, None)
+
+        async def remove() -> None:
+            try:
+                await self._media.remove_peer(sid)
+            except MediaError as error:
+                log.debug("%s could not be removed: %r", sid, error)
+
+        self._look_after(asyncio.create_task(remove(), name=f"{sid} is removed"))
+
+    def _look_after(self, task: asyncio.Task[None]) -> None:
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+    async def _run(
+        self, room: LiveRoom, sid: PeerId, admission: Admission, session: SignalSession
+    ) -> None:
         self._by_peer[sid] = room
         self._sessions.add(session)
         try:
@@ -245,7 +269,11 @@ class Conferences:
                 await room.serve(sid, session)
         finally:
             self._sessions.discard(session)
-            room.socket_ended(sid)
+            try:
+                room.socket_ended(sid)
+            finally:
+                if sid in self._by_peer and sid not in room.state.participants:
+                    self._abandon(sid)  # it never came to be in the room
 
     # --- rooms -----------------------------------------------------------------------------------
 
@@ -276,9 +304,7 @@ class Conferences:
     def _forget_room(self, room: LiveRoom) -> None:
         if self._rooms.get(room.state.name) is room:
             del self._rooms[room.state.name]
-        task = asyncio.create_task(room.stop(), name=f"room {room.state.name} stops")
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+        self._look_after(asyncio.create_task(room.stop(), name=f"room {room.state.name} stops"))
 
 
 def _refusal(error: SignalingError) -> web.Response:

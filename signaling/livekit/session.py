@@ -10,13 +10,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import WSMessage, WSMsgType, web
 from google.protobuf.message import DecodeError
 from livekit.protocol import rtc
 
-from signaling.livekit.limits import MAX_MALFORMED_MESSAGES, ConferenceLimits
+from signaling.livekit.limits import MAX_MALFORMED_MESSAGES, REQUEST_COSTS, ConferenceLimits
 
 log: Final = logging.getLogger(__name__)
 
@@ -24,6 +25,22 @@ _GOODBYE_SECONDS: Final = 3.0
 _END_OF_FRAMES: Final = frozenset(
     {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
 )
+
+
+@dataclass(slots=True)
+class RequestBudget:
+    """A token bucket: `rate` requests a second, after a pause up to `burst` at once."""
+
+    rate: float
+    burst: float
+    spent: float = 0.0  # of the burst
+    updated: float = 0.0
+
+    def charge(self, cost: float, now: float) -> float:
+        """Take `cost` and say for how many seconds its sender has to wait then."""
+        self.spent = max(0.0, self.spent - (now - self.updated) * self.rate) + cost
+        self.updated = now
+        return max(0.0, (self.spent - self.burst) / self.rate)
 
 
 class SignalSession:
@@ -47,15 +64,19 @@ class SignalSession:
         self._dropped = False
         self._text_frames = 0
         self._faults = 0
+        self._budget = RequestBudget(limits.requests_per_second, limits.request_burst)
         self.finished = asyncio.Event()
 
     # --- sending ---------------------------------------------------------------------------------
 
     def send(self, payload: bytes) -> None:
-        """Queue one message. Never waits; a full queue ends the session."""
+        """Queue one message. Never waits; a full queue ends the session.
+
+        Into an empty queue any message fits, however large: it is no sign of a stuck client.
+        """
         if self._closing or self._dropped:
             return
-        full = (
+        full = bool(self._outgoing) and (
             len(self._outgoing) >= self._limits.outgoing_messages
             or self._outgoing_bytes + len(payload) > self._limits.outgoing_bytes
         )
@@ -91,7 +112,10 @@ class SignalSession:
     # --- receiving -------------------------------------------------------------------------------
 
     async def requests(self) -> AsyncIterator[rtc.SignalRequest]:
-        """Requests until the socket ends, goes silent, or has sent too much nonsense."""
+        """Requests until the socket ends, goes silent, or has sent too much nonsense.
+
+        Not faster than the budget allows: what comes above it waits in the socket.
+        """
         while not self.too_many_faults:
             frame = await self._next_frame()
             if frame is None:
@@ -103,6 +127,9 @@ class SignalSession:
                 self.fault()
             else:
                 yield request
+                extra = REQUEST_COSTS.get(request.WhichOneof("message") or "", 1) - 1
+                if extra:
+                    await self._spend(extra)
 
     async def _next_frame(self) -> bytes | None:
         """The next binary frame; text frames (the protocol's JSON mode) are not spoken here."""
@@ -113,12 +140,17 @@ class SignalSession:
                 log.info("%s: silent for %.0f s", self._name, self._limits.silence_timeout)
                 self.drop()
                 return None
+            await self._spend(1)
             if message.type == WSMsgType.BINARY:
                 return bytes(message.data)
             if message.type in _END_OF_FRAMES:
                 return None
             if message.type == WSMsgType.TEXT:
                 self._count_text_frame()
+
+    async def _spend(self, cost: float) -> None:
+        """Wait for the budget; at least let others run, a buffer may hold thousands of frames."""
+        await asyncio.sleep(self._budget.charge(cost, asyncio.get_running_loop().time()))
 
     def _count_text_frame(self) -> None:
         self._text_frames += 1

@@ -16,7 +16,7 @@ from signaling.livekit import responses
 from signaling.livekit.effects import Effect, PauseSubscription, Send, Subscribe, Unsubscribe
 from signaling.livekit.limits import MAX_PERMISSION_RULES, MAX_WISHES
 from signaling.livekit.participant import AccessRule, Audience, Participant, Wish
-from signaling.livekit.room_state import Origin, RoomState
+from signaling.livekit.room_state import Origin, RoomState, tell_of_tracks
 
 # --- keeping subscriptions true -------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ def _tell_permission(
     else:
         return []
     message = responses.subscription_allowed(publisher.sid, sid, allowed=allowed)
-    return [Send((subscriber.sid,), message)]
+    return [*tell_of_tracks(subscriber, publisher), Send((subscriber.sid,), message)]
 
 
 # --- what subscribers say -------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from signaling.rest.services import Services, services_of
 from storage.errors import StorageError
 
 PATIENCE_SECONDS: Final = 3.0
+PROBE_SECONDS: Final = 1.0
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -24,13 +25,7 @@ async def healthz(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """GET /readyz: 503 naming the part that fails."""
     services = services_of(request)
-    names = ("database", "storage", "media")
-    results = await asyncio.gather(
-        _checked(services.catalog.check()),
-        _checked(services.store.check()),
-        _checked(services.media.stats()),
-    )
-    checks = dict(zip(names, results, strict=True))
+    checks = dict(await _looked(services))
     if services.lifecycle.draining:
         checks["server"] = "stopping"
     failing = [name for name, result in checks.items() if result != "ok"]
@@ -58,6 +53,25 @@ def _gauges(services: Services) -> dict[str, int]:
         "participants": sum(len(services.attendance.participants(room)) for room in live),
         "active_recordings": sum(services.recordings.active(room) is not None for room in live),
     }
+
+
+async def _looked(services: Services) -> dict[str, str]:
+    """Look at the parts once a second at most, however many ask: anybody may."""
+    lifecycle, now = services.lifecycle, asyncio.get_running_loop().time()
+    if lifecycle.probe is None or (lifecycle.probe.done() and now >= lifecycle.probe_stale_at):
+        lifecycle.probe = asyncio.create_task(_look(services), name="readiness")
+        lifecycle.probe_stale_at = now + PROBE_SECONDS
+    return await asyncio.shield(lifecycle.probe)
+
+
+async def _look(services: Services) -> dict[str, str]:
+    names = ("database", "storage", "media")
+    results = await asyncio.gather(
+        _checked(services.catalog.check()),
+        _checked(services.store.check()),
+        _checked(services.media.stats()),
+    )
+    return dict(zip(names, results, strict=True))
 
 
 async def _checked(check: Awaitable[object]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from recorder.journals import journal_bytes, journals_root
 from signaling import policy
 from signaling.errors import Forbidden, NotFound
 from signaling.policy import Principal
@@ -68,8 +68,8 @@ async def recording_status(request: web.Request) -> web.Response:
     progress = 1.0 if row.status == "recorded" else services.recordings.progress(row.id)
     on_disk = 0
     if row.size is None:
-        journals = services.settings.data_dir / "journals" / row.id
-        on_disk = await asyncio.to_thread(_bytes_in, journals)
+        journals = journals_root(services.settings.data_dir) / row.id
+        on_disk = await asyncio.to_thread(journal_bytes, journals)
     return ok(represent.status(row, progress, on_disk))
 
 
@@ -160,10 +160,3 @@ def _file(row: RecordingRow, file_id: str) -> FileRow:
         if file.id == file_id:
             return file
     raise NotFound("the recording has no such file", code="file_not_found")
-
-
-def _bytes_in(folder: Path) -> int:
-    try:
-        return sum(path.stat().st_size for path in folder.glob("*.journal"))
-    except FileNotFoundError:  # finished meanwhile
-        return 0

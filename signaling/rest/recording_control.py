@@ -62,7 +62,9 @@ async def stop_in_call(request: web.Request) -> web.Response:
 async def _start(services: Services, room: str, who: Principal, mode: str) -> RecordingRow:
     if services.lifecycle.draining:
         raise Unavailable("the server is stopping", code="stopping")
-    call = services.calls.live.get(room) or await services.catalog.calls.open(room)
+    call = await services.calls.running(room)
+    if call is None:
+        raise Conflict("nobody is in the room", code="no_call")
     row = await services.recordings.start(room, call.id, who.identity or who.role, mode)
     if room not in services.calls.live and not services.attendance.participants(room):
         # The room emptied meanwhile, and nobody would stop what was not yet running.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -29,9 +30,14 @@ class Attendance(Protocol):
 
 @dataclass(slots=True)
 class Lifecycle:
-    """`draining`: the server is stopping, nobody new comes in."""
+    """`draining`: the server is stopping, nobody new comes in.
+
+    `probe` is the latest look at the parts, good until `probe_stale_at` on the loop's clock.
+    """
 
     draining: bool = False
+    probe: asyncio.Task[dict[str, str]] | None = None
+    probe_stale_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

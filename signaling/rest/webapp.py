@@ -24,8 +24,12 @@ def routes(webroot: Path = WEBROOT) -> list[web.AbstractRouteDef]:
 
     async def asset(request: web.Request) -> web.StreamResponse:
         folder = (webroot / "assets").resolve()
-        path = (folder / request.match_info["name"]).resolve()
-        if not path.is_relative_to(folder) or not path.is_file():
+        try:
+            path = (folder / request.match_info["name"]).resolve()
+            found = path.is_relative_to(folder) and path.is_file()
+        except (OSError, ValueError):  # a name too long, or with a zero byte
+            found = False
+        if not found:
             raise web.HTTPNotFound
         return web.FileResponse(
             path, headers={"Cache-Control": "public, max-age=31536000, immutable"}

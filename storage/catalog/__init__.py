@@ -4,6 +4,7 @@ from storage.catalog.calls import CallRepository
 from storage.catalog.catalog import Catalog
 from storage.catalog.ids import new_call_id, new_file_id, new_recording_id
 from storage.catalog.invites import InviteRepository
+from storage.catalog.lock import ServerLock
 from storage.catalog.migration import migrate, pending_migrations
 from storage.catalog.recordings import RecordingRepository
 from storage.catalog.rows import (
@@ -26,6 +27,7 @@ __all__ = [
     "RecordingChanges",
     "RecordingRepository",
     "RecordingRow",
+    "ServerLock",
     "migrate",
     "new_call_id",
     "new_file_id",

@@ -99,6 +99,15 @@ class Database:
                 async with self._turn, self._writing.begin() as connection:
                     yield connection
 
+    async def session(self) -> AsyncConnection:
+        """A connection outside of transactions, for what lasts as long as it; whoever asks ends it.
+
+        Errors of what is done with it are not translated.
+        """
+        with translated(self._shown):
+            connection = await self._engine.connect()
+            return await connection.execution_options(isolation_level="AUTOCOMMIT")
+
     async def check(self) -> None:
         """Raises CatalogUnavailable unless the database answers."""
         async with self.read() as connection:

@@ -34,7 +34,9 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
-    """`size` is the sum of its files in bytes; `error` is one sentence, on failed ones."""
+    """`size` is the sum of its files in bytes. `error` is one sentence: why it failed, or what it waits
+    for in `processing`.
+    """
 
     id: str
     room: str

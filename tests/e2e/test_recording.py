@@ -74,7 +74,6 @@ async def made(
 
 async def test_pictures_come_in_order_and_hardly_one_is_missing(made: Made) -> None:
     assert_complete(made.truth, made.recorded)
-    assert made.truth.frames >= 0.99 * SECONDS * 30
 
 
 async def test_every_second_has_its_flash_and_its_beep(made: Made) -> None:
@@ -97,8 +96,7 @@ async def test_the_duration_is_the_wall_clock_s(made: Made) -> None:
     assert abs(made.truth.duration_s - wall) <= 0.2, (made.truth.duration_s, wall)
     started, stopped = (datetime.fromisoformat(row[name]) for name in ("startedAt", "stoppedAt"))
     said = (stopped - started).total_seconds()
-    # startedAt is said when the first media is on disk: up to one flush (250 ms) after it came
-    assert abs(row["durationSeconds"] - said) <= 0.4, (row["durationSeconds"], said)
+    assert abs(row["durationSeconds"] - said) <= 0.2, (row["durationSeconds"], said)
     content = (made.truth.counters[-1] - made.truth.counters[0] + 1) / 30
     assert abs(made.truth.duration_s - content) <= 0.2, (made.truth.duration_s, content)
 

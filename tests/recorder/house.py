@@ -7,19 +7,26 @@ Nothing waits: `settled` returns when no background task is left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from mediaserver.errors import MediaError
-from mediaserver.messages import RecordingFault, RecordingId, RecordingStarted, RoomId
-from recorder.errors import JobFailed
+from mediaserver.messages import (
+    RecordingFault,
+    RecordingId,
+    RecordingStalled,
+    RecordingStarted,
+    RoomId,
+)
 from recorder.finalize import finalize
 from recorder.jobs import FinalizeResult
 from recorder.service import RecordingService
 from storage.catalog import Catalog, RecordingRow, migrate
-from storage.errors import StoreUnavailable
+from storage.errors import CatalogUnavailable, StoreUnavailable
 from storage.objects import MemoryStore, StoredObject
 from tests.recorder.known_media import KnownTrack, audio_track
 
@@ -56,7 +63,7 @@ class FakePlane:
 class Jobs:
     """A JobRunner. `failures` are raised first, one a call."""
 
-    failures: list[JobFailed] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
     calls: list[Path] = field(default_factory=list)
     hold: asyncio.Event | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,8 +114,9 @@ class House:
     def __post_init__(self) -> None:
         self.service = self.another_service()
 
-    def another_service(self, **more: float) -> RecordingService:
+    def another_service(self, **more: Any) -> RecordingService:
         """As after a restart: the same disk and catalog, no memory."""
+        options = {"sleep": self._pause, **more}
         service = RecordingService(
             media=self.plane,
             catalog=self.catalog,
@@ -116,8 +124,7 @@ class House:
             jobs=self.jobs,
             data_dir=self.folder,
             clock=lambda: self.now,
-            sleep=self._pause,
-            **more,
+            **options,
         )
         service.subscribe(lambda row: self.heard.append((row.id, row.status)))
         return service
@@ -132,8 +139,12 @@ class House:
     def journals(self, recording_id: str) -> Path:
         return self.folder / "journals" / recording_id
 
-    def media_arrives(self, recording_id: str) -> None:
-        self.service.handle(RecordingStarted(RecordingId(recording_id)))
+    def media_arrives(self, recording_id: str, at: datetime | None = None) -> None:
+        first_us = round((at or self.now).timestamp() * 1e6)
+        self.service.handle(RecordingStarted(RecordingId(recording_id), first_us))
+
+    def stall(self, recording_id: str, reason: str) -> None:
+        self.service.handle(RecordingStalled(RecordingId(recording_id), reason))
 
     def fault(self, recording_id: str, reason: str) -> None:
         self.service.handle(RecordingFault(RecordingId(recording_id), reason))
@@ -148,6 +159,33 @@ class House:
         await self.service.stop(row.id)
         await self.settled()
         return await self.row(row.id)
+
+    def catalog_away(self, times: int) -> AbstractContextManager[None]:
+        """The catalog refuses the next `times` changes of a recording."""
+        return self._broken(times, done=False)
+
+    def answers_lost(self, times: int) -> AbstractContextManager[None]:
+        """The catalog makes the next `times` changes of a recording, but seems not to."""
+        return self._broken(times, done=True)
+
+    @contextmanager
+    def _broken(self, times: int, *, done: bool) -> Iterator[None]:
+        right = self.catalog.recordings.update
+
+        async def update(*place: Any, **changes: Any) -> RecordingRow:
+            nonlocal times
+            if not times:
+                return await right(*place, **changes)
+            times -= 1
+            if done:
+                await right(*place, **changes)
+            raise CatalogUnavailable("the database is away")
+
+        self.catalog.recordings.update = update  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            self.catalog.recordings.update = right  # type: ignore[method-assign]
 
     async def row(self, recording_id: str) -> RecordingRow:
         row = await self.catalog.recordings.get(recording_id)

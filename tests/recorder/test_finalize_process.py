@@ -34,6 +34,15 @@ runpy.run_module("recorder.finalize", run_name="__main__")
 """
 
 
+NO_ROOM = """
+import errno, sys, recorder.finalize as job
+def no_room(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+job.mux = no_room
+sys.exit(job.main())
+"""
+
+
 def begin(journals: Path, output: Path, program: str = "") -> subprocess.Popen[str]:
     module = [sys.executable, *(["-c", program] if program else ["-m", "recorder.finalize"])]
     return subprocess.Popen(
@@ -101,6 +110,24 @@ def test_a_full_disk_fails_the_job_and_not_the_media(journals: Path, tmp_path: P
     assert end(job) == 1
     assert last["error"]["code"] == "job_failed"
     assert len(run(journals, tmp_path / "output").files) == 1
+
+
+def test_a_disk_without_room_has_a_code_of_its_own(journals: Path, tmp_path: Path) -> None:
+    job = begin(journals, tmp_path / "output", NO_ROOM)
+    *_, last = lines_of(job)
+    assert end(job) == 1
+    assert last["error"]["code"] == "disk_full"
+    assert last["error"]["message"].startswith("the disk is full")
+
+
+def test_ctrl_c_in_a_terminal_is_not_meant_for_it(journals: Path, tmp_path: Path) -> None:
+    job = begin(journals, tmp_path / "output")
+    assert job.stdout is not None
+    job.stdout.readline()
+    job.send_signal(signal.SIGINT)
+    *_, last = lines_of(job)
+    assert end(job) == 0
+    assert len(FinalizeResult.from_json(last["result"]).files) == 1
 
 
 def test_two_jobs_wait_for_each_other(journals: Path, tmp_path: Path) -> None:

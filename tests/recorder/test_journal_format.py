@@ -84,6 +84,7 @@ def test_a_journal_cut_at_any_byte_gives_its_whole_records(tmp_path: Path) -> No
         whole = sum(edge <= size for edge in edges) - 1
         assert records == RECORDS[:whole]
         assert reader.torn == (size not in edges)
+        assert not reader.damaged
         assert not reader.clean_end
 
 
@@ -96,6 +97,7 @@ def test_a_flipped_bit_ends_the_reading_at_its_record(tmp_path: Path) -> None:
         assert records == RECORDS[: len(records)]
         assert 1 <= len(records) < len(RECORDS)
         assert reader.torn
+        assert reader.damaged, f"byte {at}"
 
 
 def test_what_lies_behind_the_end_is_not_read(tmp_path: Path) -> None:
@@ -121,6 +123,7 @@ def test_damage_before_much_data_does_not_read_it_all(tmp_path: Path) -> None:
     reader, records = read(tmp_path, HEAD + bytes(damaged))
     assert records == []
     assert reader.torn
+    assert reader.damaged
 
 
 def test_records_larger_than_a_read_come_whole(tmp_path: Path) -> None:

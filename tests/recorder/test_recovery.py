@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from recorder.finishing import NO_MEDIA
+from recorder.errors import JobFailed, NothingToRetry, UnknownRecording
+from recorder.finishing import JOB_RETRIES, NO_MEDIA
 from recorder.lifecycle import Status
-from recorder.recovery import STARTED_BY_RECOVERY, UNKNOWN_ROOM
+from recorder.recovery import STARTED_BY_RECOVERY, UNKNOWN_ROOM, retry
 from tests.recorder.house import NOW, House
 from tests.recorder.known_media import START_US, audio_track
 
@@ -144,3 +146,52 @@ async def test_what_is_cut_twice_is_stored_once(house: House) -> None:
 async def test_nothing_left_behind_is_nothing_to_do(house: House, tmp_path: Path) -> None:
     await recover(house)
     assert house.jobs.calls == []
+
+
+async def test_a_bug_in_one_does_not_stop_those_behind_it(house: House) -> None:
+    ids = [await left_behind(house, "recording", room) for room in ("a", "b")]
+    house.jobs.failures = [OSError(errno.EAGAIN, "Resource temporarily unavailable")]
+    await recover(house)
+    assert [(await house.row(recording_id)).status for recording_id in ids] == ["recorded"] * 2
+
+
+async def test_a_recording_that_dies_of_a_bug_is_left_for_the_next_start(house: House) -> None:
+    ids = [await left_behind(house, "recording", room) for room in ("a", "b")]
+    house.jobs.failures = [RuntimeError("a bug")]
+    await recover(house)
+    statuses = [(await house.row(recording_id)).status for recording_id in ids]
+    assert statuses == ["processing", "recorded"]
+
+
+async def test_a_deletion_cut_short_is_ended_and_nothing_comes_back(house: House) -> None:
+    grave = house.journals(".deleted-RC_gone")
+    audio_track(1.0).write(grave)
+    await recover(house)
+    assert not grave.exists()
+    assert (await house.catalog.recordings.find()).total == 0
+
+
+async def test_a_failed_recording_is_finished_by_the_start_after_a_retry(house: House) -> None:
+    house.jobs.failures = [JobFailed("it hurts")] * (JOB_RETRIES + 1)
+    failed = await house.recorded()
+    assert failed.status == "failed"
+    row = await retry(house.catalog, house.folder, failed.id)
+    assert (row.status, row.error) == ("processing", None)
+    await recover(house)
+    row = await house.row(failed.id)
+    assert (row.status, row.started_at, row.stopped_at) == (
+        "recorded",
+        failed.started_at,
+        failed.stopped_at,
+    )
+    assert not house.journals(failed.id).exists()
+
+
+async def test_what_can_not_be_retried(house: House) -> None:
+    recorded = await house.recorded()
+    empty = await left_behind(house, "failed", media=False)
+    for recording_id in (recorded.id, empty):
+        with pytest.raises(NothingToRetry):
+            await retry(house.catalog, house.folder, recording_id)
+    with pytest.raises(UnknownRecording):
+        await retry(house.catalog, house.folder, "RC_unknown")

@@ -11,12 +11,14 @@ import pytest
 from mediaserver.errors import MediaError, WorkerGone
 from recorder.errors import (
     AlreadyRecording,
+    DiskFull,
     JobFailed,
     MediaRefused,
     RecordingActive,
+    StorageFailed,
     UnknownRecording,
 )
-from recorder.finishing import JOB_RETRIES, NO_MEDIA, NOTHING_PLAYS
+from recorder.finishing import JOB_RETRIES, NO_MEDIA, NOTHING_PLAYS, OUTPUT_NAME
 from storage.catalog import RecordingRow
 from storage.errors import BadKey, CatalogUnavailable, ObjectNotFound
 from storage.objects import StoredObject
@@ -364,18 +366,191 @@ async def test_a_catalog_that_is_away_is_waited_for(house: House) -> None:
 async def test_a_stop_that_the_catalog_refuses_can_be_done_again(house: House) -> None:
     house.plane.tracks = [audio_track(1.0)]
     row = await house.service.start("blue", None, "host")
-    right = house.catalog.recordings.update
-
-    async def update(*_: object, **__: object) -> RecordingRow:
-        raise CatalogUnavailable("the database is away")
-
-    house.catalog.recordings.update = update  # type: ignore[method-assign]
-    house.fault(row.id, "a reason to stop")
-    await house.settled()
-    house.catalog.recordings.update = right  # type: ignore[method-assign]
+    with house.catalog_away(1), pytest.raises(CatalogUnavailable):
+        await house.service.stop(row.id)
     assert (await house.service.stop(row.id)).status == "processing"
     await house.settled()
     assert (await house.row(row.id)).status == "recorded"
+
+
+async def test_a_fault_stops_it_however_long_the_catalog_is_away(house: House) -> None:
+    house.plane.tracks = [audio_track(1.0)]
+    row = await house.service.start("blue", None, "host")
+    with house.catalog_away(6):
+        house.fault(row.id, "a reason to stop")
+        await house.settled()
+    assert house.pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+    assert (await house.row(row.id)).status == "recorded"
+
+
+async def test_the_first_media_is_noted_however_long_the_catalog_is_away(house: House) -> None:
+    row = await house.service.start("blue", None, "host")
+    with house.catalog_away(3):
+        house.media_arrives(row.id)
+        await house.settled()
+    active = house.service.active("blue")
+    assert active is not None
+    assert active.status == "recording"
+    assert (await house.row(row.id)).status == "recording"
+    assert house.statuses == ["starting", "recording"]
+
+
+async def test_its_start_is_when_the_first_media_came(house: House) -> None:
+    row = await house.service.start("blue", None, "host")
+    house.now += timedelta(seconds=3)
+    house.media_arrives(row.id, NOW + timedelta(seconds=2, microseconds=7))
+    await house.settled()
+    assert (await house.row(row.id)).started_at == NOW + timedelta(seconds=2, microseconds=7)
+
+
+async def test_a_lost_answer_of_the_catalog_is_found_out(house: House) -> None:
+    """The change was made, only its answer did not come back."""
+    house.plane.tracks = [audio_track(1.0)]
+    row = await house.service.start("blue", None, "host")
+    with house.answers_lost(1):
+        house.media_arrives(row.id)
+        await house.settled()
+    active = house.service.active("blue")
+    assert active is not None
+    assert active.status == "recording"
+    with house.answers_lost(1), pytest.raises(CatalogUnavailable):
+        await house.service.stop(row.id)
+    assert (await house.service.stop(row.id)).status == "processing"
+    await house.settled()
+    assert (await house.row(row.id)).status == "recorded"
+
+
+@pytest.mark.parametrize("theirs", ["failed", "recorded"])
+async def test_a_stop_believes_the_catalog_about_what_somebody_else_ended(
+    house: House, theirs: str
+) -> None:
+    row = await house.service.start("blue", None, "host")
+    house.media_arrives(row.id)
+    await house.settled()
+    await house.catalog.recordings.update(row.id, status=theirs)
+    assert (await house.service.stop(row.id)).status == theirs
+    assert house.plane.started == {}
+    assert house.service.active("blue") is None
+    assert house.statuses == ["starting", "recording", theirs]
+
+
+async def test_a_stop_of_what_somebody_else_deleted(house: House) -> None:
+    row = await house.service.start("blue", None, "host")
+    await house.catalog.recordings.delete(row.id)
+    with pytest.raises(UnknownRecording):
+        await house.service.stop(row.id)
+    assert house.plane.started == {}
+    assert house.service.active("blue") is None
+
+
+async def test_without_any_journal_left_to_write_it_stops(house: House) -> None:
+    house.plane.tracks = [audio_track(1.0)]
+    row = await house.service.start("blue", None, "host")
+    house.media_arrives(row.id)
+    await house.settled()
+    house.fault(row.id, "disk full")
+    await house.settled()
+    assert (await house.row(row.id)).status == "recording"
+    house.stall(row.id, "disk full")
+    await house.settled()
+    row = await house.row(row.id)
+    assert (row.status, len(row.files)) == ("recorded", 1)
+    assert row.integrity is not None
+    assert row.integrity["failures"] == ["disk full"]
+    assert row.integrity["complete"] is False
+
+
+async def test_a_full_disk_is_waited_for(house: House) -> None:
+    waiting: list[tuple[str, str | None]] = []
+
+    async def pause(seconds: float) -> None:
+        row = await house.row(started.id)
+        waiting.append((row.status, row.error))
+        assert not output.exists()
+
+    house.jobs.failures = [DiskFull("no room left on device")] * (JOB_RETRIES + 3)
+    house.plane.tracks = [audio_track(1.0)]
+    service = house.another_service(sleep=pause)
+    started = await service.start("blue", None, "host")
+    output = house.journals(started.id) / OUTPUT_NAME
+    output.mkdir()
+    await service.stop(started.id)
+    await house.settled(service)
+    assert waiting == [("processing", waiting[0][1])] * (JOB_RETRIES + 3)
+    assert "no room left on device" in (waiting[0][1] or "")
+    row = await house.row(started.id)
+    assert (row.status, row.error) == ("recorded", None)
+
+
+async def test_its_length_reaches_to_the_end_of_the_last_file(house: House) -> None:
+    house.plane.tracks = [audio_track(2.0), audio_track(2.0, shift=20.0, participant="bob")]
+    row = await house.service.start("blue", None, "host")
+    await house.service.stop(row.id)
+    await house.settled()
+    assert (await house.row(row.id)).duration_seconds == pytest.approx(22.0, abs=0.05)
+
+
+@pytest.mark.parametrize("place", ["first record", "middle"])
+async def test_one_damaged_byte_costs_no_media(house: House, place: str) -> None:
+    row = await house.service.start("blue", None, "host")
+    path = audio_track(4.0).write(house.journals(row.id))
+    data = bytearray(path.read_bytes())
+    first = 16 + int.from_bytes(data[8:12], "big")
+    data[first + 20 if place == "first record" else len(data) // 2] ^= 1
+    path.write_bytes(data)
+    await house.service.stop(row.id)
+    await house.settled()
+    row = await house.row(row.id)
+    assert path.read_bytes() == data
+    if place == "first record":
+        assert row.status == "failed"
+        assert "damaged" in (row.error or "")
+    else:
+        assert row.status == "recorded"
+        assert row.integrity is not None
+        assert row.integrity["complete"] is False
+        assert "damaged" in row.integrity["failures"][0]
+
+
+async def test_a_journal_with_bytes_in_it_is_never_removed_for_want_of_media(house: House) -> None:
+    row = await house.service.start("blue", None, "host")
+    path = audio_track(4.0).write(house.journals(row.id))
+    data = path.read_bytes()
+    path.write_bytes(data[: 16 + int.from_bytes(data[8:12], "big") + 20])
+    await house.service.stop(row.id)
+    await house.settled()
+    assert (await house.row(row.id)).error == NO_MEDIA
+    assert path.exists()
+
+
+async def test_what_is_finished_is_forgotten_also_when_somebody_else_finished_it(
+    house: House,
+) -> None:
+    house.plane.tracks = [audio_track(1.0)]
+    house.jobs.hold = asyncio.Event()
+    row = await house.service.start("blue", None, "host")
+    await house.service.stop(row.id)
+    await house.jobs.begun.wait()
+    await house.catalog.recordings.update(row.id, status="failed", error="by somebody else")
+    house.jobs.hold.set()
+    await house.settled()
+    assert (await house.service.stop(row.id)).error == "by somebody else"
+
+
+async def test_a_deletion_that_can_not_be_made_sure_keeps_the_row(house: House) -> None:
+    house.jobs.failures = [JobFailed("it hurts")] * (JOB_RETRIES + 1)
+    row = await house.recorded()
+    root = house.folder / "journals"
+    aside = root.rename(house.folder / "aside")
+    root.write_text("in the way")
+    with pytest.raises(StorageFailed):
+        await house.service.delete(row.id)
+    assert (await house.row(row.id)).status == "failed"
+    root.unlink()
+    aside.rename(root)
+    await house.service.delete(row.id)
+    assert await house.catalog.recordings.get(row.id) is None
+    assert list(root.iterdir()) == []
 
 
 async def test_a_deleted_row_ends_its_task(house: House) -> None:

@@ -6,6 +6,7 @@ contract; what the control side asked for can be read back from the plain attrib
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,7 +143,7 @@ class FakeMediaPlane:
         self.recordings[recording] = directory
         self._recorded[recording] = self.media_arrives
         if self.media_arrives:
-            self.emit(RecordingStarted(recording))
+            self.emit(RecordingStarted(recording, time.time_ns() // 1000))
 
     async def stop_recording(self, recording: RecordingId) -> bool:
         self.recordings.pop(recording, None)

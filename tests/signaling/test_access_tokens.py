@@ -138,3 +138,26 @@ def test_attack_deeply_nested_claims() -> None:
 @given(st.text(min_size=1))
 def test_any_text_is_refused_by_our_own_error(text: str) -> None:
     assert refusal(text).startswith("token_")
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"room": "r", "roomAdmin": True, "roomRecord": False},
+        {"roomJoin": True, "room": "r", "canPublish": False, "canSubscribe": False},
+        {"room": "r", "canPublish": False},
+        {"roomJoin": True, "room": "r", "canPublishData": False, "canUpdateOwnMetadata": False},
+        {"room": "r", "roomAdmin": False, "roomJoin": False, "hidden": True},
+    ],
+)
+def test_attack_what_is_denied_stays_denied(claim: dict[str, Any]) -> None:
+    grants = VideoGrants.from_claim(claim)
+    again = grants.to_claim()
+    assert {name: again.get(name) for name in claim} == claim
+    assert VideoGrants.from_claim(again) == grants
+
+
+def test_kinds_are_minted() -> None:
+    text = authority.mint("bot", VideoGrants(), HOUR, kind="agent", kind_details=["cloud_agent"])
+    token = authority.verify(text)
+    assert (token.kind, token.claims["kindDetails"]) == ("agent", ["cloud_agent"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -19,6 +20,8 @@ import pytest
 
 from signaling.auth import TokenAuthority
 from signaling.settings import Settings, environment_name, flag_name
+from storage.catalog import Catalog
+from tests.recorder.known_media import audio_track
 
 SECRET = "known-to-the-command-line-tests-only"
 KEYS = {"key": SECRET}
@@ -220,6 +223,32 @@ async def test_migrate_then_list(tmp_path: Path) -> None:
     assert "0 recordings" in (await run(tmp_path, "recordings", "list")).out
 
 
+async def test_a_recording_is_retried_by_the_next_start(tmp_path: Path) -> None:
+    await run(tmp_path, "migrate")
+    catalog = await Catalog.open(f"sqlite:///{tmp_path}/data/mediaserver.db")
+    row = await catalog.recordings.create(room="r", started_by="ada", status="failed", error="x")
+    refused = await run(tmp_path, "recordings", "retry", row.id)
+    assert "no journals" in refused.complaint
+    audio_track(1.0).write(tmp_path / "data" / "journals" / row.id)
+    assert row.id in (await run(tmp_path, "recordings", "retry", row.id)).out
+    async with serving(tmp_path) as (process, _, _):
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+    found = await catalog.recordings.get(row.id)
+    await catalog.close()
+    assert found is not None
+    assert (found.status, found.error) == ("recorded", None)
+    assert "is recorded" in (await run(tmp_path, "recordings", "retry", row.id)).complaint
+
+
+async def test_a_second_server_on_one_database_is_refused(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/data/mediaserver.db"
+    async with serving(tmp_path):
+        ended = await run(tmp_path, "serve", MEDIASERVER_DATA_DIR="another", DATABASE_URL=database)
+    assert ended.status == 1
+    assert ended.complaint.startswith("mediaserver: DATABASE_URL: another mediaserver uses")
+
+
 async def test_doctor_has_a_line_for_each_part(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = str(holder.getsockname()[1])
@@ -230,3 +259,15 @@ async def test_doctor_has_a_line_for_each_part(tmp_path: Path) -> None:
     for part in ("Python", "SRTP", "media port", "data folder", "database"):
         assert re.search(f"^ok   {part}: ", ended.out, re.MULTILINE), ended.out
     assert "web application" in ended.out
+
+
+async def test_attack_others_on_the_machine_look_into_the_folders(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard - 1), hard))
+    async with serving(tmp_path) as (process, _url, _token):
+        for path in (tmp_path / "data", *(tmp_path / "data").rglob("*")):
+            assert path.stat().st_mode & 0o077 == 0, path
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    (line,) = re.findall(r"Max open files +(\d+) +(\d+)", limits)
+    assert line[0] == line[1]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from recorder.errors import JobFailed
+from recorder.errors import DiskFull, JobFailed, JobPostponed
 from recorder.jobs import FinalizeResult
 from signaling.jobs import SubprocessJobs
 
@@ -22,7 +24,7 @@ class Scripts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def jobs(self, code: str, **options: int) -> SubprocessJobs:
+    def jobs(self, code: str, **options: Any) -> SubprocessJobs:
         (self.folder / "stand_in_job.py").write_text(
             f"import json, os, signal, sys, time\nRESULT = {json.dumps(RESULT)!r}\n{code}\n"
         )
@@ -114,3 +116,46 @@ async def test_no_more_jobs_at_once_than_slots(scripts: Scripts) -> None:
         at_once=1,
     )
     await asyncio.gather(*(run(jobs) for _ in range(4)))
+
+
+async def test_a_full_disk_is_told_from_other_failures(scripts: Scripts) -> None:
+    said = '{"error": {"code": "disk_full", "message": "no room"}}'
+    with pytest.raises(DiskFull, match="no room"):
+        await run(scripts.jobs(f"print({said!r})\nsys.exit(1)"))
+
+
+async def test_without_descriptors_it_is_put_off(scripts: Scripts) -> None:
+    jobs = scripts.jobs("print('{\"result\": ' + RESULT + '}')")
+    await run(jobs)  # what the event loop opens for its first child is open now
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with pytest.raises(JobPostponed, match="could not be started"):
+            await run(jobs)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    await run(jobs)
+
+
+async def test_a_job_without_progress_is_ended(scripts: Scripts) -> None:
+    pid_file = scripts.folder / "pid"
+    jobs = scripts.jobs(
+        f"open({str(pid_file)!r}, 'w').write(str(os.getpid()))\n"
+        "print('{\"progress\": 0.1}', flush=True)\nsignal.pause()",
+        longest_silence=1.0,
+    )
+    with pytest.raises(JobFailed, match="no progress"):
+        await run(jobs)
+    assert not is_alive(int(pid_file.read_text()))
+
+
+async def test_a_job_inherits_no_secret(scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIASERVER_KEYS", "key: secret")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@host/db")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    code = "print(json.dumps({'error': {'message': ' '.join(sorted(os.environ))}}))"
+    with pytest.raises(JobFailed) as failed:
+        await run(scripts.jobs(code))
+    names = str(failed.value).split()
+    assert {"PATH", "PYTHONPATH", "LC_ALL"} <= set(names)
+    assert not {"MEDIASERVER_KEYS", "DATABASE_URL"} & set(names)

@@ -9,7 +9,7 @@ import pytest
 
 from signaling import policy
 from signaling.auth import AccessToken, VideoGrants
-from signaling.errors import Forbidden
+from signaling.errors import Forbidden, Unauthorized
 from signaling.policy import Principal, may_see_recording, principal_of, room_grants
 
 
@@ -91,3 +91,8 @@ def test_a_host_whose_token_denies_recording() -> None:
 )
 def test_who_sees_a_recording(who: Principal, took_part: tuple[str, ...], seen: bool) -> None:
     assert may_see_recording(who, "r", took_part) is seen
+
+
+def test_attack_a_room_token_without_an_identity_is_no_servers() -> None:
+    with pytest.raises(Unauthorized):
+        principal_of(token("", room="r", roomJoin=True))

@@ -140,7 +140,7 @@ async def test_the_call_says_recording_once_media_is_on_disk(home: House) -> Non
     assert waiting["recordingStatus"] == "not_recorded"
     on_disk = asyncio.Event()
     home.services.recordings.subscribe(lambda _row: on_disk.set())
-    home.media.emit(RecordingStarted(RecordingId(started["recordingId"])))
+    home.media.emit(RecordingStarted(RecordingId(started["recordingId"]), 1_760_000_000_000_000))
     await on_disk.wait()
     running = (await home.get("/api/v1/rooms/r/call", home.participant("r"))).data
     assert running["recordingId"] == started["recordingId"]

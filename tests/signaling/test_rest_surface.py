@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,21 @@ async def test_not_ready_names_the_failing_part(home: House) -> None:
     assert (await home.get("/healthz")).status == 200
 
 
+async def test_attack_many_ask_whether_it_is_ready(home: House) -> None:
+    looks = 0
+    stats = home.media.stats
+
+    async def counted() -> Mapping[str, int | str]:
+        nonlocal looks
+        looks += 1
+        return await stats()
+
+    home.media.stats = counted  # type: ignore[method-assign]
+    answers = await asyncio.gather(*(home.get("/readyz") for _ in range(20)))
+    assert {answer.status for answer in answers} == {200}
+    assert looks == 1
+
+
 async def test_not_ready_while_stopping(home: House) -> None:
     home.services.lifecycle.draining = True
     assert (await home.get("/readyz")).status == 503
@@ -157,6 +174,8 @@ async def test_the_web_application(home: House, tmp_path: Path) -> None:
     assert "immutable" in asset.headers["Cache-Control"]
     assert (await home.get("/assets/other.js")).status == 404
     assert (await home.get("/assets/")).status == 404
+    for attack in ("%00", "a" * 300, "x/" * 3000, "%ff%fe"):
+        assert (await home.get(f"/assets/{attack}")).status == 404
     assert (await home.request("HEAD", "/")).status == 200
 
 

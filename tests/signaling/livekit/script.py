@@ -6,7 +6,7 @@ Every message an actor hears is held against the orders that clients rely on, in
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -184,6 +184,7 @@ class Actor:
 @dataclass(slots=True)
 class Stage:
     limits: ConferenceLimits = field(default_factory=ConferenceLimits)
+    at_once: bool = True  # every change is told alone; else changes are merged as in real life
     now: Moment = field(default_factory=lambda: Moment(1000.0, 1_700_000_000_000))
     room: RoomState = field(init=False)
     actors: dict[PeerId, Actor] = field(default_factory=dict)
@@ -192,6 +193,8 @@ class Stage:
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
+        if self.at_once:
+            self.limits = replace(self.limits, announce_interval=0.0, announce_rate=float("inf"))
         self.room = RoomState(ROOM, self.now, "ND_test", self.limits)
 
     def join(self, identity: str, fields: dict[str, Any] | None = None, **claims: Any) -> Actor:
@@ -205,7 +208,7 @@ class Stage:
         """A participant whose first offer is answered and whose media is up."""
         actor = self.join(identity, **claims)
         actor.answered()
-        self.perform(self.room.connected(actor.sid))
+        self.perform(self.room.connected(actor.sid, self.now))
         return actor
 
     def perform(self, effects: list[Effect]) -> list[Effect]:
@@ -222,7 +225,8 @@ class Stage:
                 case RefreshToken(peer):
                     self.tokens.append(peer)
                 case _:
-                    if isinstance(effect, Subscribe) and not self.actors[effect.peer].closed:
+                    subscribes = isinstance(effect, Subscribe) and self.at_once
+                    if subscribes and not self.actors[effect.peer].closed:
                         known = set().union(*self.actors[effect.peer].ear.tracks.values())
                         assert set(effect.tracks) <= known, "first announced, then subscribed"
                     commands.append(effect)
@@ -232,7 +236,9 @@ class Stage:
     def after(self, seconds: float) -> list[Effect]:
         """Time passes."""
         self.now = Moment(self.now.at + seconds, self.now.unix_ms + int(seconds * 1000))
-        return self.perform(self.room.tick(self.now))
+        commands = self.perform(self.room.tick(self.now))
+        self.perform(self.room.announce_due(self.now))
+        return commands
 
     def of(self, kind: type) -> list[Any]:
         return [command for command in self.commands if isinstance(command, kind)]

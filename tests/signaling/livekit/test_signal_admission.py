@@ -54,7 +54,7 @@ def test_metadata_of_the_request_replaces_and_attributes_merge() -> None:
 
 def test_metadata_too_large_is_refused() -> None:
     with pytest.raises(InvalidRequest):
-        admission(token(metadata="x" * (512 * 1024 + 1)))
+        admission(token(metadata="x" * (64 * 1024 + 1)))
     with pytest.raises(InvalidRequest):
         admission(token(attributes={"k": "x" * 64 * 1024}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import zlib
 from collections.abc import AsyncIterator
@@ -10,14 +11,18 @@ from typing import Any
 
 import jwt
 import pytest
+from aiohttp import web
 from livekit.protocol import models, rtc
 
-from mediaserver.messages import DataReceived
+from mediaserver.errors import WorkerGone
+from mediaserver.messages import DataReceived, PeerId, RoomId
 from signaling.auth import TokenAuthority, VideoGrants
 from signaling.livekit import ConferenceLimits
 from signaling.livekit.participant import Moment
 from signaling.livekit.responses import Action, Reason
 from signaling.livekit.rooms import read_clocks
+from signaling.livekit.session import RequestBudget, SignalSession
+from signaling.policy import principal_of
 from tests.signaling.livekit.front_door import KEYS, FrontDoor, front_door, until
 from tests.signaling.livekit.script import ROOM
 
@@ -188,12 +193,18 @@ async def test_a_fault_of_ours_does_not_end_the_session() -> None:
 
 
 async def test_a_client_that_never_reads_is_dropped_and_nobody_waits() -> None:
-    limits = ConferenceLimits(outgoing_bytes=1_000_000, signal_grace=0.1, tick=0.05)
+    limits = ConferenceLimits(
+        outgoing_bytes=1_000_000,
+        signal_grace=0.1,
+        tick=0.05,
+        announce_interval=0,
+        announce_rate=1e9,
+    )
     async with front_door(limits) as door:
         alice = await door.join("alice", can_update_own_metadata=True)
         stuck = await door.join("stuck")
         stuck.stop_reading()
-        payload = "x" * 100_000
+        payload = "x" * 60_000
         number = 0
         while len(door.conferences.participants(ROOM)) == 2:
             change = rtc.UpdateParticipantMetadata(metadata=f"{number}{payload}")
@@ -264,3 +275,141 @@ async def test_a_refreshed_token_grants_no_more(door: FrontDoor) -> None:
     fresh = TokenAuthority(KEYS).verify(await alice.hear("refresh_token"))
     assert fresh.grants == VideoGrants(room_join=True, room=ROOM, can_publish=False)
     assert fresh.expires_at - datetime.now(UTC) > timedelta(minutes=9)
+
+
+async def test_attack_a_refreshed_token_regains_a_denied_right(door: FrontDoor) -> None:
+    video = {"roomJoin": True, "room": ROOM, "roomAdmin": True, "roomRecord": False}
+    alice = await door.open("alice", forged(sub="alice", video=video, kind="agent"))
+    fresh = TokenAuthority(KEYS).verify(await alice.hear("refresh_token"))
+    who = principal_of(fresh)
+    assert (who.role, who.may_record, fresh.kind) == ("host", False, "agent")
+
+
+async def test_attack_a_token_lives_for_ever_by_refreshing(door: FrontDoor) -> None:
+    alice = await door.open("alice", door.token("alice", ttl=-30))
+    await alice.hear("answer")
+    assert [message.WhichOneof("message") for message in alice.heard] == ["join", "answer"]
+
+
+# --- room-wide harm -------------------------------------------------------------------------------
+
+
+async def test_attack_mutes_in_one_write_with_large_metadata() -> None:
+    async with front_door(ConferenceLimits(outgoing_bytes=200_000)) as door:
+        victim = await door.join("victim")
+        mallory = await door.join("mallory", can_update_own_metadata=True)
+        metadata = rtc.UpdateParticipantMetadata(metadata="m" * 60_000)
+        track = await mallory.publish()
+        await mallory.say(update_metadata=metadata)
+        frames = b""
+        for number in range(40):
+            mute = rtc.MuteTrackRequest(sid=track, muted=number % 2 == 0)
+            frame = rtc.SignalRequest(mute=mute).SerializeToString()
+            frames += bytes([0x82, 0x80 | len(frame)]) + bytes(4) + frame  # masked with zeros
+        connection = mallory.socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.write(frames)
+        await mallory.offer(3)
+        assert (await victim.offer(3)).id == 3
+        updates = [message.update for message in victim.heard if message.HasField("update")]
+        large = [update for update in updates if update.ByteSize() > 60_000]
+        assert len(large) <= 2
+
+
+async def test_attack_a_flood_of_requests_waits_in_its_socket() -> None:
+    async with front_door(ConferenceLimits(request_burst=5, requests_per_second=1)) as door:
+        alice, mallory = await door.join("alice"), await door.join("mallory")
+        for _ in range(5):
+            await mallory.say(ping=1)
+        request = rtc.AddTrackRequest(cid="c", type=models.VIDEO, source=models.CAMERA)
+        await mallory.say(add_track=request)
+        for _ in range(5):
+            await mallory.hear("pong")
+        assert (await alice.offer(2)).id == 2
+        assert door.media.peers[mallory.sid].intents == {}
+
+
+def test_a_request_budget_refills() -> None:
+    budget = RequestBudget(rate=100, burst=200)
+    assert [budget.charge(1, 50.0) for _ in range(200)] == [0.0] * 200
+    assert budget.charge(1, 50.0) == pytest.approx(0.01)
+    assert budget.charge(5, 50.01) == pytest.approx(0.05)
+    assert budget.charge(1, 60.0) == 0.0
+
+
+def test_attack_a_large_message_is_no_sign_of_a_stuck_client() -> None:
+    class Transport(asyncio.Transport):
+        aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    transport = Transport()
+    limits = ConferenceLimits(outgoing_bytes=100)
+    session = SignalSession(web.WebSocketResponse(), transport, limits, "x")
+    session.send(bytes(1000))
+    assert not transport.aborted
+    session.send(b"x")
+    assert transport.aborted
+
+
+# --- texts in signed tokens -----------------------------------------------------------------------
+
+SURROGATE, NEWLINE = "x\ud800", "x\n2026-11-21 10:00:00,000 INFO forged"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"sub": SURROGATE},
+        {"name": SURROGATE},
+        {"metadata": SURROGATE},
+        {"attributes": {"a": SURROGATE}},
+        {"video": {"roomJoin": True, "room": SURROGATE}},
+        {"sub": NEWLINE},
+        {"name": NEWLINE},
+        {"video": {"roomJoin": True, "room": NEWLINE}},
+        {"name": "\u2028"},
+    ],
+)
+async def test_attack_a_name_that_is_none(door: FrontDoor, claims: dict[str, Any]) -> None:
+    assert await door.status(door.query(forged(**claims))) == 400
+    assert door.media.peers == {}
+    assert door.conferences.rooms() == []
+
+
+async def test_attack_a_name_that_is_none_said_later(door: FrontDoor) -> None:
+    mallory = await door.join("mallory", can_update_own_metadata=True)
+    await mallory.say(update_metadata=rtc.UpdateParticipantMetadata(name=NEWLINE))
+    assert (await mallory.hear("request_response")).reason == Reason.INVALID_REQUEST
+    assert door.conferences.participants(ROOM)[0].name == ""
+
+
+async def test_a_late_media_worker_keeps_nobody_who_was_refused(door: FrontDoor) -> None:
+    add_peer = door.media.add_peer
+
+    async def late(room: RoomId, peer: PeerId) -> None:
+        await add_peer(room, peer)
+        raise WorkerGone("no answer in time")
+
+    door.media.add_peer = late  # type: ignore[method-assign]
+    assert await door.status(door.query(door.token())) == 503
+    await until(lambda: door.media.peers == {})
+
+
+async def test_a_failing_entry_leaves_no_peer_behind() -> None:
+    faults: list[Exception] = []
+
+    def clock() -> Moment:
+        if faults:
+            raise faults.pop()
+        return read_clocks()
+
+    async with front_door(ConferenceLimits(tick=3600), clock=clock) as door:
+        alice = await door.join("alice")
+        faults.append(ZeroDivisionError())
+        mallory = await door.open("mallory")
+        await mallory.ended()
+        await until(lambda: set(door.media.peers) == {alice.sid})
+        assert faults == []

@@ -59,11 +59,11 @@ def test_others_see_a_newcomer_join_and_become_active(stage: Stage) -> None:
     alice = stage.connect("alice")
     bob = stage.join("bob")
     assert alice.seen(bob).state == State.JOINED
-    notices = stage.perform(stage.room.connected(bob.sid))
+    notices = stage.perform(stage.room.connected(bob.sid, stage.now))
     assert alice.seen(bob).state == State.ACTIVE
     assert bob.seen(bob).state == State.ACTIVE
     assert notices == [ParticipantActive("bob")]
-    assert stage.perform(stage.room.connected(bob.sid)) == []
+    assert stage.perform(stage.room.connected(bob.sid, stage.now)) == []
 
 
 def test_what_the_join_request_carries_is_done_in_order(stage: Stage) -> None:
@@ -253,4 +253,4 @@ def test_a_hidden_participant_is_seen_by_nobody_but_itself(stage: Stage) -> None
 
 def test_a_hidden_participant_joins_no_call(stage: Stage) -> None:
     ghost = stage.join("ghost", hidden=True)
-    assert stage.perform(stage.room.connected(ghost.sid)) == []
+    assert stage.perform(stage.room.connected(ghost.sid, stage.now)) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from livekit.protocol import models, rtc
 
 from mediaserver.messages import TrackId
 from signaling.livekit.effects import RemovePeer, Subscribe, Unsubscribe
+from signaling.livekit.participant import Moment
 from signaling.livekit.responses import Action
 from tests.signaling.livekit.script import Actor, Stage
 
@@ -50,7 +52,7 @@ def step(stage: Stage, what: str, identity: str, number: int) -> None:
         if actor is None or number == 0:
             stage.join(identity, can_update_own_metadata=True, hidden=identity == "carol")
     elif what == "connect":
-        stage.perform(stage.room.connected(actor.sid))
+        stage.perform(stage.room.connected(actor.sid, stage.now))
     elif what == "socket_lost":
         stage.perform(stage.room.socket_lost(actor.sid, stage.now))
         actor.closed = True
@@ -119,12 +121,65 @@ def check_commands(stage: Stage) -> None:
 @given(
     st.lists(
         st.tuples(st.sampled_from(STEPS), st.sampled_from(NAMES), st.integers(0, 4)), max_size=60
-    )
+    ),
+    st.booleans(),
 )
-def test_any_sequence_keeps_the_orders(steps: list[tuple[str, str, int]]) -> None:
-    stage = Stage()
+def test_any_sequence_keeps_the_orders(steps: list[tuple[str, str, int]], at_once: bool) -> None:
+    stage = Stage(at_once=at_once)
     for name in NAMES[:2]:
         stage.connect(name, can_update_own_metadata=True).publish("c0")
     for what, identity, number in steps:
         step(stage, what, identity, number)
     check_commands(stage)
+    stage.after(1.0)
+    assert stage.room.next_announcement() is None
+    for actor in (stage.actors[sid] for sid in stage.room.participants):
+        for one in stage.room.others(actor.one):
+            if not actor.closed and not one.hidden:
+                assert actor.ear.tracks[one.sid] == set(one.tracks), "in the end all know all"
+
+
+# --- merged changes -------------------------------------------------------------------------------
+
+
+def test_changes_are_merged_until_their_turn_comes() -> None:
+    stage = Stage(at_once=False)
+    alice, bob = stage.connect("alice", can_update_own_metadata=True), stage.connect("bob")
+    stage.after(1.0)
+    bob.forget()
+    for number in range(40):
+        alice.say(update_metadata=rtc.UpdateParticipantMetadata(metadata=str(number)))
+    assert [update.participants[0].metadata for update in bob.all("update")] == ["0"]
+    due = stage.room.next_announcement()
+    assert due == pytest.approx(stage.now.at + 0.05)
+    stage.perform(stage.room.announce_due(Moment(due, 0)))
+    assert [update.participants[0].metadata for update in bob.all("update")] == ["0", "39"]
+    assert stage.room.next_announcement() is None
+
+
+def test_large_changes_wait_longer() -> None:
+    stage = Stage(at_once=False)
+    alice = stage.connect("alice", can_update_own_metadata=True)
+    stage.connect("bob")
+    stage.after(1.0)
+    for letter in "ab":
+        alice.say(update_metadata=rtc.UpdateParticipantMetadata(metadata=letter * 64 * 1024))
+    due = stage.room.next_announcement()
+    assert due is not None
+    assert due > stage.now.at + 0.25
+
+
+def test_an_answer_waits_for_no_announcement() -> None:
+    """Bob hears of a track before the answer that carries it, though its turn has not come."""
+    stage = Stage(at_once=False)
+    alice, bob = stage.connect("alice"), stage.connect("bob")
+    carol = stage.connect("carol")
+    track = alice.add_track()
+    alice.answered({track: "video/VP8"})
+    assert not bob.seen(alice).tracks
+    bob.answered(offer_id=2, mid_to_track={"7": track})  # the ear checks that it is known
+    assert [one.sid for one in bob.seen(alice).tracks] == [track]
+    assert not carol.seen(alice).tracks
+    stage.after(1.0)
+    assert [one.sid for one in carol.seen(alice).tracks] == [track]
+    assert stage.room.next_announcement() is None

@@ -304,3 +304,67 @@ def test_nobody_mutes_what_is_not_theirs(stage: Stage, alice: Actor) -> None:
     assert mallory.say(mute=request) == []
     response = mallory.last("request_response")
     assert (response.reason, response.mute) == (Reason.NOT_FOUND, request)
+
+
+# --- what others must not be made to carry --------------------------------------------------------
+
+LONG = "s" * 257
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cid": LONG},
+        {"name": LONG},
+        {"stream": LONG},
+        {"stream": "s" * 1_900_000},
+        {"simulcast_codecs": [rtc.SimulcastCodec(cid=LONG)]},
+        {"simulcast_codecs": [rtc.SimulcastCodec(codec=LONG)]},
+        {"simulcast_codecs": [rtc.SimulcastCodec(layers=[models.VideoLayer(rid=LONG)])]},
+        {"layers": [models.VideoLayer(rid=LONG)]},
+        {"layers": [models.VideoLayer(rid="\U0001f600" * 250)] * 9},
+    ],
+)
+def test_attack_long_texts_in_add_track(alice: Actor, fields: dict[str, Any]) -> None:
+    alice.say(add_track=add_track(**fields))
+    refused = alice.last("request_response")
+    assert refused.reason == Reason.INVALID_REQUEST
+    assert refused.ByteSize() < 10_000
+    assert refused.add_track.cid == fields.get("cid", "c")
+    assert alice.one.pending == {}
+
+
+def test_attack_long_lists_in_add_track(alice: Actor) -> None:
+    codec = rtc.SimulcastCodec(codec="vp8", layers=[models.VideoLayer(width=1)] * 100_000)
+    codec.MergeFromString(b"\xfa\x7f\x03new")
+    alice.say(
+        add_track=add_track(
+            simulcast_codecs=[codec] * 3,
+            layers=[models.VideoLayer()] * 100_000,
+            audio_features=[models.AudioTrackFeature.TF_STEREO] * 100_000,
+            packet_trailer_features=[1] * 100_000,
+        )
+    )
+    info = alice.last("track_published").track
+    assert info.ByteSize() < 1000
+    assert b"new" not in info.SerializeToString()
+
+
+def test_attack_many_tracks_that_say_much(alice: Actor) -> None:
+    number = 0
+    while alice.heard[-1] != "request_response":
+        alice.say(add_track=add_track(cid=f"c{number}", name="n" * 256, stream="\U0001f600" * 256))
+        if alice.heard[-1] == "track_published":
+            sid = TrackId(alice.last("track_published").track.sid)
+            alice.answered({sid: "video/VP8"})
+        number += 1
+    assert alice.last("request_response").reason == Reason.LIMIT_EXCEEDED
+    assert number > 30
+    assert alice.one.info().ByteSize() < 66_000
+
+
+def test_attack_capabilities_without_end(stage: Stage, alice: Actor) -> None:
+    client = models.ClientInfo(protocol=16, capabilities=[1] * 100_000, os="o" * 100_000)
+    mallory = stage.join("mallory", {"client_info": client})
+    assert list(alice.seen(mallory).capabilities) == [1]
+    assert mallory.one.client.ByteSize() < 100

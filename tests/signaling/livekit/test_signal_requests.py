@@ -78,7 +78,7 @@ def test_metadata_without_the_right(stage: Stage, alice: Actor) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"metadata": "x" * (512 * 1024 + 1)},
+        {"metadata": "x" * (64 * 1024 + 1)},
         {"attributes": {"k": "x" * 64 * 1024}},
         {"name": "x" * 257},
     ],

@@ -283,7 +283,7 @@ async def test_recording_is_seen_at_once_and_by_those_who_join_later(door: Front
         pass
     bob = await door.open("bob")
     assert (await bob.hear("join")).room.active_recording
-    door.conferences.handle(RecordingStarted(RecordingId("RC_x")))
+    door.conferences.handle(RecordingStarted(RecordingId("RC_x"), 0))
 
 
 async def test_a_recording_that_began_before_the_room(door: FrontDoor) -> None:

@@ -1,0 +1,71 @@
+"""The folders that journals are in, one for each recording; see `mediaserver.journal` for the files.
+
+All functions block on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from mediaserver.journal import JOURNAL_SUFFIX
+
+JOURNAL_PATTERN = f"*{JOURNAL_SUFFIX}"
+DELETED_PREFIX = ".deleted-"
+
+
+def journals_root(data_dir: Path) -> Path:
+    return data_dir / "journals"
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder of one recording so that a power cut can't take it. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for parent in (folder.parent, folder.parent.parent):
+        _sync(parent)
+
+
+def journal_bytes(folder: Path) -> int:
+    """The size of all journals in a folder; 0 when there is none."""
+    try:
+        return sum(path.stat().st_size for path in folder.glob(JOURNAL_PATTERN))
+    except FileNotFoundError:  # finished meanwhile
+        return 0
+
+
+def discard_empty(folder: Path) -> None:
+    """Removes the folder of a recording without media; one with bytes in a journal stays."""
+    if not journal_bytes(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def bury(folder: Path) -> None:
+    """Removes a folder in one step, so that no part of it is ever taken for a recording again.
+
+    Back when its name is gone from the disk; what could not be removed under its new name, `sweep`
+    removes. Raises OSError, and then all is as it was.
+    """
+    grave = folder.with_name(DELETED_PREFIX + folder.name)
+    shutil.rmtree(grave, ignore_errors=True)
+    try:
+        folder.rename(grave)
+    except FileNotFoundError:
+        if not folder.parent.is_dir():
+            return
+    _sync(folder.parent)
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Ends the removals that were interrupted."""
+    for grave in root.glob(f"{DELETED_PREFIX}*"):
+        shutil.rmtree(grave, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
