@@ -15,6 +15,9 @@ from recorder.depacketize import CodedFrame, Depacketizer, PictureId
 from recorder.errors import BadPayload
 from recorder.reorder import Lost
 
+MAX_FRAME = 1 << 24
+"""Bytes; a frame that goes on longer is not collected to its end."""
+
 
 class Fragment(NamedTuple):
     """What is left of a packet: its unwrapped timestamp, marker bit, payload and arrival."""
@@ -50,6 +53,7 @@ class FrameAssembler:
         self._depacketizer = depacketizer
         self._single = single
         self._payloads: list[bytes] = []
+        self._size = 0
         self._timestamp = self._arrival_us = 0
         self._whole = True
         self._after_loss = True
@@ -66,7 +70,11 @@ class FrameAssembler:
             out += self._close()
         if not self._payloads:
             self._open(item)
-        self._payloads.append(item.payload)
+        self._size += len(item.payload)
+        if self._size <= MAX_FRAME:
+            self._payloads.append(item.payload)
+        else:
+            self._whole = False
         if item.marker or self._single:
             out += self._close()
         return out
@@ -85,6 +93,7 @@ class FrameAssembler:
         picture = self._depacketizer.picture_id(item.payload)
         self._timestamp, self._arrival_us = item.timestamp, item.arrival_us
         self._whole = True
+        self._size = 0
         if self._after_loss and not self._single:
             self._whole = self._depacketizer.starts(item.payload)
             if not (self._picture and picture and picture.follows(self._picture)):

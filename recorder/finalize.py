@@ -99,7 +99,7 @@ class _Job:
                 self.tracks.append(scan_journal(path, meter.add))
             except JournalCut:
                 continue
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 self._fail(path.name, error)
         for track in self.tracks:
             if track.damaged:
@@ -137,11 +137,11 @@ class _Job:
         for tracks in participants.values():
             try:
                 clocks.update(_fit(tracks))
-            except Exception:
+            except Exception:  # noqa: BLE001
                 for track in tracks:
                     try:
                         clocks.update(_fit([track]))
-                    except Exception as error:
+                    except Exception as error:  # noqa: BLE001
                         self._fail(track.path.name, error)
                         self.tracks.remove(track)
         return clocks

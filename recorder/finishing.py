@@ -50,12 +50,12 @@ Sleep = Callable[[float], Awaitable[None]]
 class Progress:
     """How far finishing is, 0..1, and what went wrong while the recording ran.
 
-    `held_up` is set once it had to wait for room, the store or the catalog.
+    `let_pass` is set once it is over or has to wait, for room, the store or the catalog.
     """
 
     fraction: float = 0.0
     faults: list[str] = field(default_factory=list)
-    held_up: asyncio.Event = field(default_factory=asyncio.Event)
+    let_pass: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tell(self, fraction: float) -> None:
         self.fraction = fraction
@@ -120,7 +120,7 @@ class Finisher:
                 reason = f"the recording could not be stored: {error}"
             if reason and await self._give_up(recording_id, reason):
                 return
-            progress.held_up.set()
+            progress.let_pass.set()
             await self._sleep(pause(attempts))
             attempts += 1
 
@@ -174,7 +174,7 @@ class Finisher:
                 return await deliver(self._store, row.room, row.id, file)
             except (StoreUnavailable, StorageFailed) as error:
                 log.warning("recording %s waits for the store: %s", row.id, error)
-            progress.held_up.set()
+            progress.let_pass.set()
             await self._sleep(pause(attempts))
             attempts += 1
 

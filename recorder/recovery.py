@@ -8,7 +8,6 @@ import re
 import shutil
 from pathlib import Path
 
-from mediaserver.errors import JournalError
 from mediaserver.journal import JournalHeader, JournalReader
 from recorder.errors import NothingToRetry, UnknownRecording
 from recorder.finishing import Finisher
@@ -96,6 +95,6 @@ def _headers(directory: Path) -> list[JournalHeader] | None:
     for path in paths:
         try:
             headers.append(JournalReader(path).header)
-        except (JournalError, OSError) as error:
-            log.warning("%s: %s", path, error)
+        except Exception as error:  # noqa: BLE001  supervises: one bad file does not stop the start
+            log.warning("%s: %r", path, error)
     return headers if paths else None

@@ -13,6 +13,9 @@ from recorder.depacketize.h264 import sequence_parameter_sets
 from recorder.packets import EpochTracker, RtpPacket, parse_rtp
 from recorder.timeline import Observation, ntp_to_unix_us
 
+MAX_EPOCHS = 1000
+"""SSRCs and restarts of one track; who has more sends no media."""
+
 _REPORT_EVERY = 256
 
 
@@ -85,6 +88,8 @@ def _observation(track: ScannedTrack, codec: Codec, epoch: int) -> Observation:
     """Reports before the first packet are about the epoch that it begins."""
     seen = track.observations.get(epoch)
     if seen is None:
+        if epoch >= MAX_EPOCHS:
+            raise JournalError("its numbers begin anew again and again")
         seen = track.observations[epoch] = Observation(codec.clock_rate)
     return seen
 

@@ -335,22 +335,22 @@ class RecordingService:
         """A bug that one recording brings to light does not stop those behind it."""
         for recording_id in ids:
             progress = self._progress[recording_id] = Progress()
-            finishing = self._spawn(self._finish(recording_id))
-            finishing.add_done_callback(lambda _, progress=progress: progress.held_up.set())
-            await progress.held_up.wait()
+            self._spawn(self._finish(recording_id))
+            await progress.let_pass.wait()
 
     async def _finish(self, recording_id: str) -> None:
+        progress = self._progress[recording_id]
         try:
-            await self._finisher.finish(recording_id, self._progress[recording_id])
+            await self._finisher.finish(recording_id, progress)
         finally:
+            progress.let_pass.set()
             self._progress.pop(recording_id, None)
             self._live.pop(recording_id, None)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Supervises: a task that died of a bug is logged; its recording is found at the next boot."""

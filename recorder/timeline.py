@@ -45,6 +45,10 @@ LATE_US = 10_000_000
 EARLY_US = 100_000
 """So far a fit may be off; nothing is captured after it has arrived."""
 WINDOW_US = 30_000_000
+WINDOW_REPORTS = 300
+"""Each way; more say nothing more."""
+REPORTS_APART_US = 100_000
+"""In arrival; no sender needs more."""
 SLOPE_SPAN_US = 20_000_000
 SAME_CLOCK_US = 500_000
 """Tracks of one participant whose offsets differ by more come from different machines."""
@@ -74,6 +78,7 @@ class Observation:
     _last: tuple[int, int] | None = None  # RTP timestamp in ticks, arrival
     _early: tuple[float, int] | None = None  # a report before any packet
     _bucket: int = -1
+    _reported_us: int | None = None
 
     def packet(self, timestamp: int, arrival_us: int) -> None:
         """`timestamp` is unwrapped."""
@@ -105,7 +110,11 @@ class Observation:
         ticks = timestamp + timestamp_diff(rtp_timestamp, timestamp & 0xFFFF_FFFF)
         at = ticks * 1e6 / self.clock_rate
         expected = timestamp * 1e6 / self.clock_rate + (arrival_us - arrived_us)
+        reported_us = self._reported_us
+        if reported_us is not None and 0 <= arrival_us - reported_us < REPORTS_APART_US:
+            return
         if abs(at - expected) <= IMPLAUSIBLE_US:
+            self._reported_us = arrival_us
             self.reports.append((at, ntp_us))
 
 
@@ -216,12 +225,13 @@ def _smoothed(line: Sequence[Point]) -> list[float]:
     """The NTP time of each report as the reports around it have it."""
     out = []
     first = last = 0
-    for at, _ in line:
+    for index, (at, _) in enumerate(line):
         while line[first][0] < at - WINDOW_US:
             first += 1
         while last < len(line) and line[last][0] <= at + WINDOW_US:
             last += 1
-        out.append(_local_fit(line[first:last], at))
+        near = line[max(first, index - WINDOW_REPORTS) : min(last, index + WINDOW_REPORTS)]
+        out.append(_local_fit(near, at))
     return out
 
 
