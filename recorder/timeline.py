@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import fmean
+from statistics import fmean, median
 from typing import Generic, TypeVar
 
 from mediaserver.rtp.sequence import timestamp_diff
@@ -239,12 +239,12 @@ def _local_fit(points: Sequence[Point], at: float) -> float:
     xs = [x - at for x, _ in points]
     offsets = [y - x for x, y in points]
     base = offsets[0]  # keeps the sums small
+    if xs[-1] - xs[0] < SLOPE_SPAN_US:
+        return at + median(offsets)  # one bad report among few must not pull the others along
     mean_x, mean_y = fmean(xs), fmean(y - base for y in offsets)
-    slope = 0.0
-    if xs[-1] - xs[0] >= SLOPE_SPAN_US:
-        spread = sum((x - mean_x) ** 2 for x in xs)
-        slope = sum((x - mean_x) * (y - base) for x, y in zip(xs, offsets, strict=True)) / spread
-        slope = min(max(slope, -MAX_SKEW), MAX_SKEW)
+    spread = sum((x - mean_x) ** 2 for x in xs)
+    slope = sum((x - mean_x) * (y - base) for x, y in zip(xs, offsets, strict=True)) / spread
+    slope = min(max(slope, -MAX_SKEW), MAX_SKEW)
     return at + base + mean_y - slope * mean_x
 
 

@@ -206,3 +206,11 @@ def test_a_short_or_absurd_slope_is_none() -> None:
     assert fit_offset([(0.0, 5.0), (1e6, 4.0)]).at(5e5) == 4.0
     assert fit_offset([(0.0, 5e6), (0.0, 7e6), (1e8, 1e6)]).skew == 0.0
     assert SAME_CLOCK_US < 1e6
+
+
+@pytest.mark.parametrize("bad", range(5))
+def test_one_bad_report_among_few_does_not_pull_the_others_along(bad: int) -> None:
+    reports = [(at * 3e6, at * 3e6 + 1000.0 + (90_000.0 if at == bad else 0.0)) for at in range(5)]
+    clock = SenderClock(reports)
+    for at in (0.0, 5e6, 12e6):
+        assert clock.ntp_us(at) == pytest.approx(at + 1000.0, abs=1.0)
