@@ -121,6 +121,9 @@ const rig = {
   async prepare() {
     this.content = new KnownContent();
     await this.content.start();
+    // A sender's first picture must be fresh: Chromium aligns capture times to its own clock by the
+    // first pictures it gets, and an old one puts all later timestamps early by its age, for good.
+    while (this.content.now() < 0.5) await new Promise((next) => setTimeout(next, 20));
   },
 
   async join(url, token, { codec = "vp8", simulcast = false, publish = true } = {}) {
