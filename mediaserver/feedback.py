@@ -16,6 +16,14 @@ REMB_BPS = 10_000_000
 """What publishers are told they may send. Estimating the true downlink is a later step; without
 any estimate libwebrtc stays near its start bitrate of 300 kbit/s."""
 
+OPENING_SECONDS = 2.0
+OPENING_INTERVAL = 0.04
+"""How long and how often a peer that begins to send is told the bandwidth.
+
+libwebrtc picks the size of its first pictures by what it knows then, 300 kbit/s unless it was told
+otherwise, and needs ten seconds and more to come back from a small one.
+"""
+
 SENDER_REPORT_INTERVAL = 0.2
 """Seconds between two sender reports of a stream that are taken in and passed on."""
 
@@ -44,6 +52,16 @@ def repair(plane: PyPlane, up: UpTrack, now: float) -> None:
             request_keyframe(plane, up, now)
     if up.kind == "video" and not up.muted and up.keyframes.due(now):
         _send_pli(plane, up)
+
+
+def open_bandwidth(plane: PyPlane, peer: Peer, now: float) -> None:
+    """Called often: tell a peer that has just begun to send what it may send."""
+    if not peer.secure or now > peer.opening_until or now < peer.opening_next:
+        return
+    peer.opening_next = now + OPENING_INTERVAL
+    ssrcs = [ssrc for up in peer.ups.values() if up.kind == "video" for ssrc in up.ssrcs[:1]]
+    data = rtcp.receiver_report(peer.rtcp_ssrc, [], REMB_BPS, ssrcs or [peer.rtcp_ssrc])
+    plane.send_rtcp(peer.link, data)
 
 
 def report(plane: PyPlane, peer: Peer, now: float) -> None:

@@ -55,6 +55,8 @@ class Peer:
     answers: int = 0
     last_check: float = 0.0
     since: float = field(init=False)
+    opening_until: float = 0.0  # see feedback.open_bandwidth
+    opening_next: float = 0.0
     secure: bool = False
     lost: bool = False
 

@@ -161,6 +161,7 @@ class Sfu:
                 del peer.sections.sending[mid]
                 continue
             peer.ups[up.track_id] = self.tracks[up.track_id] = up
+            peer.opening_until = self.now() + feedback.OPENING_SECONDS
             for ssrc in up.ssrcs[:1]:
                 self._bind_stream(up, ssrc)
             room = self.rooms[RoomId(peer.room_id)]
@@ -339,6 +340,7 @@ class Sfu:
     # --- PeerOwner
 
     def peer_secure(self, peer: Peer) -> None:
+        peer.opening_until = self.now() + feedback.OPENING_SECONDS
         for down in peer.downs.values():
             self._flow(down)
         self.emit(PeerConnected(peer.peer_id))
@@ -409,6 +411,8 @@ class Sfu:
         now = self.now()
         for up in self.tracks.values():
             feedback.repair(self.plane, up, now)
+        for peer in self.peers.values():
+            feedback.open_bandwidth(self.plane, peer, now)
 
     def report(self) -> None:
         """To be called every `REPORT_INTERVAL`."""

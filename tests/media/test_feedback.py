@@ -45,6 +45,9 @@ class Person:
     rtcp_ssrc: int = 7
     ups: dict[TrackId, UpTrack] = field(default_factory=dict)
     outs: dict[int, DownTrack] = field(default_factory=dict)
+    secure: bool = True
+    opening_until: float = 0.0
+    opening_next: float = 0.0
 
     def __post_init__(self) -> None:
         self.link = Link(self)
@@ -143,6 +146,19 @@ def test_reports_and_bandwidth_go_to_the_publisher(call: Call) -> None:
     assert report.reports[0].ssrc == UP_SSRC
     assert report.reports[0].packets_lost == 1
     assert remb.fci[:4] == b"REMB"
+
+
+def test_a_peer_that_begins_to_send_is_told_its_bandwidth_at_once_and_again(call: Call) -> None:
+    call.alice.opening_until = 10.0 + feedback.OPENING_SECONDS
+    for tick in range(200):
+        feedback.open_bandwidth(call.wire, call.alice, 10.0 + tick * 0.02)  # type: ignore[arg-type]
+    rembs = [packet for packet in call.wire.to(call.alice) if hasattr(packet, "fci")]
+    assert 40 <= len(rembs) <= 60
+    assert rembs[0].fci[:4] == b"REMB"
+    call.wire.sent.clear()
+    call.alice.secure, call.alice.opening_until = False, 99.0
+    feedback.open_bandwidth(call.wire, call.alice, 20.0)  # type: ignore[arg-type]
+    assert call.wire.sent == []
 
 
 def test_a_peer_that_sends_nothing_gets_no_reports(call: Call) -> None:
