@@ -201,3 +201,22 @@ async def test_a_used_up_or_wrong_invite_says_so(
         await page.get_by_test_id("join-call").click()
         await expect(page.get_by_role("alert").first).to_be_visible(timeout=SOON)
         await expect(page.get_by_test_id("leave")).to_have_count(0)
+
+
+async def test_the_camera_is_sent_at_full_size_from_the_start(
+    server: Server, browser: Browser, room: str
+) -> None:
+    async with visitor(browser) as side:
+        page = await side.new_page()
+        await enter_as_host(page, server, room)
+
+        async def full_size() -> bool:
+            sent = (await page.evaluate("rigStats()"))["outbound"].get("video", {})
+            seen.append(sent)
+            return bool(sent.get("width") == 1280 and sent.get("framesEncoded", 0) > 10)
+
+        seen: list[object] = []
+        try:
+            await until(full_size, within=5, every=0.2, what="1280 pixels")
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {seen[-1]}") from None
