@@ -20,6 +20,7 @@ KEYFRAME_INTERVAL = 4.0
 class RoomRecording:
     """A recording in progress: one journal for each track that is or will be published."""
 
+    room_id: RoomId
     recording_id: RecordingId
     directory: Path
     writer: JournalWriter

@@ -79,7 +79,7 @@ class Sfu:
         self.rooms: dict[RoomId, Room] = {}
         self.peers: dict[PeerId, Peer] = {}
         self.tracks: dict[TrackId, UpTrack] = {}
-        self.recordings: dict[RecordingId, Room] = {}
+        self.recordings: dict[RecordingId, RoomRecording] = {}
         self._by_ufrag: dict[str, Peer] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -230,35 +230,39 @@ class Sfu:
 
     def start_recording(self, room_id: RoomId, recording_id: RecordingId, directory: Path) -> None:
         room = self.rooms.setdefault(room_id, Room(room_id))
-        room.recording = RoomRecording(recording_id, directory, self.writer, self._unix_us)
-        self.recordings[recording_id] = room
+        room.recording = RoomRecording(room_id, recording_id, directory, self.writer, self._unix_us)
+        self.recordings[recording_id] = room.recording
         for up in room.tracks():
             room.recording.listen(up)
             feedback.request_keyframe(self.plane, up, self.now())
 
     async def stop_recording(self, recording_id: RecordingId) -> bool:
-        room = self.recordings.pop(recording_id, None)
-        if room is None or room.recording is None:
+        recording = self.recordings.pop(recording_id, None)
+        if recording is None:
             return False
-        recording, room.recording = room.recording, None
-        for up in room.tracks():
-            recording.ignore(up)
-        if not room.peers:
-            self.rooms.pop(room.room_id, None)
+        room = self.rooms.get(recording.room_id)
+        if room is not None:
+            if room.recording is recording:  # else a later one has taken its place
+                room.recording = None
+            for up in room.tracks():
+                recording.ignore(up)
+            if not room.peers and room.recording is None:
+                del self.rooms[room.room_id]
         closed = [self.writer.close_journal(journal) for journal in recording.journals]
         return any(await asyncio.gather(*closed))
 
     def _media_on_disk(self, journal: TrackJournal) -> None:
         recording_id = RecordingId(journal.header.recording_id)
-        room = self.recordings.get(recording_id)
-        if room is not None and room.recording is not None and not room.recording.started:
-            room.recording.started = True
+        recording = self.recordings.get(recording_id)
+        if recording is not None and not recording.started:
+            recording.started = True
             self.emit(RecordingStarted(recording_id, journal.first_media_us))
 
     def _journal_fault(self, journal: TrackJournal, reason: str) -> None:
         recording_id = RecordingId(journal.header.recording_id)
         self.emit(RecordingFault(recording_id, reason))
-        room = self.recordings.get(recording_id)
+        recording = self.recordings.get(recording_id)
+        room = self.rooms.get(recording.room_id) if recording is not None else None
         tracks = room.tracks() if room is not None else []
         if tracks and all(up.journals_lost() for up in tracks):
             self.emit(RecordingStalled(recording_id, reason))

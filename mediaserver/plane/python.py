@@ -33,7 +33,7 @@ from mediaserver.plane.libc import (
     segmentation_offload,
     unpack_address,
 )
-from mediaserver.plane.streams import Element, Inbound, Link, Outbound
+from mediaserver.plane.streams import HISTORY_MASK, Element, Inbound, Link, Outbound
 from mediaserver.rtp.header import FIXED_HEADER, element_head, elements
 from mediaserver.transport import srtp
 
@@ -289,7 +289,7 @@ class PyPlane:
                 data = view[offset : offset + size].tobytes()
                 stream.packets += 1
                 stream.octets += size - 12
-                stream.history[sequence & 511] = data
+                stream.history[sequence & HISTORY_MASK] = data
                 for sink in stream.sinks:
                     sink(arrival_us, data)
                 if sequence != stream.expected and not self._in_order(stream, sequence):
@@ -506,7 +506,7 @@ class PyPlane:
         stream, sequence = out.inbound, out.map.to_input(output_sequence)
         if stream is None or sequence is None:
             return False
-        data = stream.history[sequence & 511]
+        data = stream.history[sequence & HISTORY_MASK]
         if data is None or (data[2] << 8 | data[3]) != sequence:
             return False
         self._send_copy(out, data, output_sequence)

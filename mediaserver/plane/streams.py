@@ -16,6 +16,8 @@ from mediaserver.plane.libc import SOCKADDR_SIZE, ffi
 HISTORY = 512
 """Packets kept for each stream to answer NACKs; a power of two."""
 
+HISTORY_MASK = HISTORY - 1
+
 Element = tuple[int, int, int, int]
 """A header extension element: id, offset of its data, length, bytes before the data."""
 

@@ -27,6 +27,7 @@ from aiortc import (
 
 from mediaserver.forwarding.budget import Budget
 from mediaserver.sdp.model import Fingerprint
+from mediaserver.sdp.render import MAX_MESSAGE_SIZE
 from mediaserver.transport import srtp
 from mediaserver.transport.sctp_guard import acceptable
 
@@ -57,7 +58,6 @@ MAX_STRAY_CHANNELS = 8
 GOODBYE_PATIENCE = 1.0
 """Seconds between a peer's DTLS close and its being reported as lost."""
 
-MAX_MESSAGE = 65536
 SCTP_PORT = 5000
 
 
@@ -209,7 +209,7 @@ class DtlsEndpoint:
     @staticmethod
     async def _run_sctp(sctp: RTCSctpTransport) -> None:
         try:
-            await sctp.start(RTCSctpCapabilities(maxMessageSize=MAX_MESSAGE), SCTP_PORT)
+            await sctp.start(RTCSctpCapabilities(maxMessageSize=MAX_MESSAGE_SIZE), SCTP_PORT)
         except ConnectionError:
             logger.debug("the peer left before its data channels opened")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pylibsrtp import Policy, Session
+from pylibsrtp import Session
 from pylibsrtp._binding import ffi, lib
 
 protect = lib.srtp_protect
@@ -28,29 +28,15 @@ def handle(session: Session) -> Any:
     return session._srtp[0]
 
 
-def test_sessions(profile: int, key_length: int) -> tuple[Session, Session]:
-    """A sending and a receiving session that share a fixed key, for tests and benchmarks."""
-    key = bytes(range(key_length))
-    sessions = []
-    for ssrc_type in (Policy.SSRC_ANY_OUTBOUND, Policy.SSRC_ANY_INBOUND):
-        policy = Policy(key=key, ssrc_type=ssrc_type, srtp_profile=profile)
-        policy.allow_repeat_tx = True
-        policy.window_size = 1024
-        sessions.append(Session(policy))
-    return sessions[0], sessions[1]
-
-
 __all__ = [
     "CM_TAG",
     "GCM_TAG",
     "MAX_TRAILER",
-    "Policy",
     "Session",
     "ffi",
     "handle",
     "protect",
     "protect_rtcp",
-    "test_sessions",
     "unprotect",
     "unprotect_rtcp",
 ]
