@@ -2,6 +2,7 @@
 
 from storage.catalog.calls import CallRepository
 from storage.catalog.catalog import Catalog
+from storage.catalog.deliveries import DeliveryRepository
 from storage.catalog.ids import new_call_id, new_file_id, new_recording_id
 from storage.catalog.invites import InviteRepository
 from storage.catalog.lock import ServerLock
@@ -9,17 +10,25 @@ from storage.catalog.migration import migrate, pending_migrations
 from storage.catalog.recordings import RecordingRepository
 from storage.catalog.rows import (
     CallRow,
+    DeliveryChanges,
+    DeliveryRow,
     FileRow,
     InviteRow,
     Page,
     RecordingChanges,
     RecordingRow,
+    TrafficRow,
+    UsageRow,
 )
+from storage.catalog.usage import UsageRepository
 
 __all__ = [
     "CallRepository",
     "CallRow",
     "Catalog",
+    "DeliveryChanges",
+    "DeliveryRepository",
+    "DeliveryRow",
     "FileRow",
     "InviteRepository",
     "InviteRow",
@@ -28,6 +37,9 @@ __all__ = [
     "RecordingRepository",
     "RecordingRow",
     "ServerLock",
+    "TrafficRow",
+    "UsageRepository",
+    "UsageRow",
     "migrate",
     "new_call_id",
     "new_file_id",

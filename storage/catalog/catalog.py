@@ -1,4 +1,4 @@
-"""The catalog: the one truth about recordings, calls and invites."""
+"""The catalog: the one truth about recordings, their deliveries, calls and invites."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from storage.catalog.address import parse_address
 from storage.catalog.calls import CallRepository
 from storage.catalog.database import Database
+from storage.catalog.deliveries import DeliveryRepository
 from storage.catalog.invites import InviteRepository
 from storage.catalog.migration import pending_on
 from storage.catalog.recordings import RecordingRepository
+from storage.catalog.usage import UsageRepository
 from storage.errors import CatalogOutdated
 
 OUTDATED = "the database {} is older than this program: run mediaserver migrate"
@@ -26,6 +28,8 @@ class Catalog:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self.recordings = RecordingRepository(database, clock)
+        self.deliveries = DeliveryRepository(database, clock)
+        self.usage = UsageRepository(database)
         self.calls = CallRepository(database, clock)
         self.invites = InviteRepository(database)
 

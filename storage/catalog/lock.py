@@ -21,8 +21,8 @@ from storage.catalog.address import parse_address
 from storage.catalog.database import Database, translated
 from storage.errors import CatalogInUse, CatalogUnavailable
 
-ADVISORY_LOCK = 0x6D65646962  # one above that of `storage.catalog.migration`
-LOCK_SUFFIX = ".lock"
+# advisory lock of PostgreSQL (the one below is that of `storage.catalog.migration`), suffix of a file
+LOCKS = {"server": (0x6D65646962, ".lock"), "mover": (0x6D65646963, ".mover-lock")}
 PATIENCE = 5.0  # seconds: a server that was just killed takes a moment to let go
 POLL = 0.05  # seconds
 CHECK_EVERY = 10.0  # seconds; a session ends when PostgreSQL is restarted
@@ -31,10 +31,13 @@ log = logging.getLogger(__name__)
 
 
 class ServerLock:
-    """Held from `take` to `release`. Raises BadCatalogUrl."""
+    """Held from `take` to `release`. `role` is "server", or "mover" for who moves objects between
+    stores. Raises BadCatalogUrl.
+    """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, role: str = "server") -> None:
         self._address = parse_address(url)
+        self._number, self._suffix = LOCKS[role]
         self._file: IO[bytes] | None = None
         self._database: Database | None = None
         self._session: AsyncConnection | None = None
@@ -84,7 +87,7 @@ class ServerLock:
             self._database = await Database.open(self._address)
         session = await self._database.session()
         with translated(self._address.shown):
-            taken = await session.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})"))
+            taken = await session.scalar(text(f"SELECT pg_try_advisory_lock({self._number})"))
         if taken:
             self._session = session
         else:
@@ -96,7 +99,7 @@ class ServerLock:
         if self._file is None:
             file = self._address.file.resolve()
             with translated(self._address.shown):
-                self._file = file.with_name(file.name + LOCK_SUFFIX).open("ab")
+                self._file = file.with_name(file.name + self._suffix).open("ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

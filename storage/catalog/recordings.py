@@ -121,6 +121,24 @@ class RecordingRepository:
                 connection, statement.order_by(recordings.c.created_at, recordings.c.id)
             )
 
+    async def files_at(
+        self, provider: str, statuses: Collection[str]
+    ) -> tuple[tuple[str, FileRow], ...]:
+        """The files at a provider of recordings in one of these statuses, with the recordings' ids.
+
+        Oldest recordings first.
+        """
+        table = recordings.c
+        statement = (
+            select(recording_files.c.recording_id, *FILE_COLUMNS)
+            .join_from(recording_files, recordings)
+            .where(recording_files.c.provider == provider, table.status.in_(statuses))
+            .order_by(table.created_at, table.id, recording_files.c.position)
+        )
+        async with self._database.read() as connection:
+            found = await connection.execute(statement)
+            return tuple((recording_id, FileRow(*fields)) for recording_id, *fields in found)
+
     async def update(
         self,
         recording_id: str,
@@ -163,10 +181,21 @@ class RecordingRepository:
                 await connection.execute(insert(recording_files), rows)
             return await _one(connection, recording_id)
 
-    async def delete(self, recording_id: str) -> None:
-        """Remove the row and its files' rows; nothing happens when there is none."""
+    async def delete(
+        self, recording_id: str, expected_status: Collection[str] | None = None
+    ) -> None:
+        """Remove the row and its files' rows; nothing happens when there is none.
+
+        Raises StatusConflict when the status is none of those expected (None: any).
+        """
+        statement = delete(recordings).where(recordings.c.id == recording_id)
+        if expected_status is not None:
+            statement = statement.where(recordings.c.status.in_(expected_status))
         async with self._database.write() as connection:
-            await connection.execute(delete(recordings).where(recordings.c.id == recording_id))
+            await connection.execute(statement)
+            left = await _rows(connection, _by_id(recording_id))
+        if left:
+            raise StatusConflict(f"recording {recording_id} is {left[0].status}", left[0].status)
 
     async def _refuse_second(self, room: str) -> None:
         """Raises DuplicateActive if the room has an active recording now."""

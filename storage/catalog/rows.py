@@ -30,12 +30,65 @@ class FileRow:
     start_seconds: float
     participant_name: str = ""
     source: str = ""  # camera (with microphone) or screen (with its sound)
+    provider: str = "local"  # whose store has the object
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A finished file on its way into storage: a row of the ledger.
+
+    `path` is the local copy. `file` is what the recording's file will be; its `provider` is the
+    store that has the object (in `left`: that has it still), and "" while the state is `waiting`.
+    `attempts` have failed since the last success, the last with `error`; the next is due at
+    `due_at`.
+    """
+
+    id: str  # the file's
+    recording_id: str
+    state: str  # waiting, stored, away, left; see recorder.ledger
+    path: str
+    file: FileRow
+    attempts: int
+    due_at: datetime
+    error: str | None
+    created_at: datetime
+
+
+class DeliveryChanges(TypedDict, total=False):
+    """The columns of a delivery that may change."""
+
+    state: str
+    file: FileRow
+    attempts: int
+    due_at: datetime
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What the recordings of a room take at a provider: `bytes`, `files`, and `seconds` of media."""
+
+    provider: str
+    room: str
+    bytes: int
+    files: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficRow:
+    """Bytes of a room's files at a provider that this server sent in a month ("2026-11")."""
+
+    month: str
+    provider: str
+    room: str
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingRow:
     """`size` is the sum of its files in bytes. `error` is one sentence: why it failed, or what it waits
-    for in `processing`.
+    for in `processing` and `uploading`.
     """
 
     id: str
@@ -53,6 +106,7 @@ class RecordingRow:
     metadata: dict[str, Any]
     integrity: dict[str, Any] | None
     created_at: datetime
+    shared_until: datetime | None = None  # a link to it is valid until then
     files: tuple[FileRow, ...] = field(default=())
 
 
@@ -69,6 +123,7 @@ class RecordingChanges(TypedDict, total=False):
     error: str | None
     metadata: dict[str, Any]
     integrity: dict[str, Any] | None
+    shared_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

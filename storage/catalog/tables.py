@@ -48,6 +48,7 @@ recordings = Table(
     Column("metadata", JSON_VALUE, nullable=False),
     Column("integrity", JSON_VALUE),
     Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("shared_until", UtcDateTime),
     CheckConstraint(
         "status IN ('starting', 'recording', 'processing', 'uploading', 'recorded', 'failed')",
         name="status",
@@ -89,6 +90,40 @@ recording_files = Table(
     Column("start_seconds", Float, nullable=False),
     Column("participant_name", PlainText, nullable=False),
     Column("source", PlainText, nullable=False),
+    Column("provider", PlainText, nullable=False),
+    # whether another file is the same object, and what a store holds
+    Index("ix_recording_files_provider_key", "provider", "key"),
+)
+
+# The ledger: finished files whose object was not yet read back, or is not yet at home.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column(
+        "recording_id",
+        PlainText,
+        ForeignKey("recordings.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("state", PlainText, nullable=False, index=True),
+    Column("path", PlainText, nullable=False),
+    Column("file", JSON_VALUE, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("error", PlainText),
+    Column("created_at", UtcDateTime, nullable=False),
+    CheckConstraint("state IN ('waiting', 'stored', 'away', 'left')", name="state"),
+)
+
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("month", PlainText, primary_key=True),
+    Column("provider", PlainText, primary_key=True),
+    Column("room", PlainText, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
 )
 
 calls = Table(

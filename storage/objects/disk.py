@@ -15,22 +15,21 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from mimetypes import MimeTypes
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from storage.errors import BadKey, ObjectNotFound, SourceUnreadable, StoreFull, StoreUnavailable
+from storage.errors import BadKey, ObjectNotFound, StoreFull, StoreUnavailable
+from storage.objects import local_attributes
 from storage.objects.keys import INCOMING, check_key, folder_conflict
 from storage.objects.ranges import BLOCK_BYTES
-from storage.objects.store import ObjectInfo, StoredObject
+from storage.objects.store import ObjectEntry, ObjectInfo
+from storage.objects.threads import Cancelled
 
-CONTENT_TYPE_ATTRIBUTE = "user.mime_type"  # freedesktop.org, "Guidelines for extended attributes"
 PLACE_ATTEMPTS = 100  # each lost one means that another thread deleted in the same folder
-
-Cancelled = Callable[[], bool]
 
 
 class Interrupted(Exception):
@@ -65,31 +64,9 @@ def locate(root: Path, key: str) -> Path:
     return Path(path)
 
 
-def put(
-    root: Path, key: str, source: Path, content_type: str, cancelled: Cancelled
-) -> StoredObject:
-    target = locate(root, key)
-    with _source(source) as reading, translated(f"storing {target}"):
-        with _incoming(root) as (writing, temporary):
-            size, digest = _copy(_blocks(reading, source), writing, cancelled)
-            _keep_content_type(writing, content_type)
-            writing.flush()
-            os.fsync(writing.fileno())
-            if cancelled():
-                raise Interrupted
-            modified_at = _utc(os.fstat(writing.fileno()).st_mtime)
-            _place(temporary, target, key)
-        _sync_folders(target.parent, Path(os.path.realpath(root)))
-    return StoredObject(key, size, content_type, modified_at, digest)
-
-
 def head(root: Path, key: str) -> ObjectInfo:
-    path = locate(root, key)
-    with translated(f"reading {path}"):
-        info = _inspect(key, path)
-    if info is None:
-        raise ObjectNotFound(f"there is no object {key!r}")
-    return info
+    with open_object(root, key) as file, translated(f"reading {key!r}"):
+        return describe(key, file.fileno())
 
 
 def open_object(root: Path, key: str) -> BinaryIO:
@@ -107,27 +84,34 @@ def open_object(root: Path, key: str) -> BinaryIO:
 
 
 def digest(root: Path, key: str, cancelled: Cancelled) -> str:
+    hashing = hashlib.sha256()
     with open_object(root, key) as file, translated(f"reading {key!r}"):
-        return _copy(iter(lambda: file.read(BLOCK_BYTES), b""), None, cancelled)[1]
+        while block := file.read(BLOCK_BYTES):
+            if cancelled():
+                raise Interrupted
+            hashing.update(block)
+    return hashing.hexdigest()
 
 
-def delete(root: Path, key: str) -> None:
-    path = locate(root, key)
-    with translated(f"deleting {path}"):
+def delete(root: Path, keys: Collection[str], cancelled: Cancelled) -> None:
+    """Remove what there is of these objects, durably, and the folders that it leaves empty."""
+    paths = [locate(root, key) for key in keys]
+    base = Path(os.path.realpath(root))
+    touched: set[Path] = set()
+    with translated("deleting objects"):
         try:
-            path.unlink()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return
-        base = Path(os.path.realpath(root))
-        folder = path.parent
-        with suppress(OSError):  # not empty, or another thread was faster
-            while folder != base:
-                folder.rmdir()
-                folder = folder.parent
-        _sync_folders(folder, base)
+            for path in paths:
+                if cancelled():
+                    raise Interrupted
+                with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                    path.unlink()
+                    touched.add(_prune(path.parent, base))
+        finally:
+            for folder in touched:
+                sync_folders(folder, base)
 
 
-def walk(root: Path, prefix: str) -> Iterator[ObjectInfo]:
+def walk(root: Path, prefix: str) -> Iterator[ObjectEntry]:
     """Objects in the order of their keys. `prefix` is compared, never joined to a path."""
     levels = [iter(_entries(Path(os.path.realpath(root)), ""))]
     while levels:
@@ -139,20 +123,22 @@ def walk(root: Path, prefix: str) -> Iterator[ObjectInfo]:
         if key.endswith("/"):
             if key.startswith(prefix) or prefix.startswith(key):
                 levels.append(iter(_entries(path, key)))
-        elif key.startswith(prefix) and (info := _inspect(key, path)):
-            yield info
+        elif key.startswith(prefix) and (found := _inspect(key, path)):
+            yield found
 
 
 def probe(root: Path) -> None:
     """Write, flush and remove a byte. Raises StoreUnavailable or StoreFull."""
-    with translated(f"writing into the folder {root}"), _incoming(root) as (writing, _):
+    with translated(f"writing into the folder {root}"), incoming(root) as (writing, _):
         writing.write(b"\0")
-        writing.flush()
         os.fsync(writing.fileno())
 
 
 def sweep(root: Path) -> int:
-    """Remove what interrupted puts left behind; returns how many there were."""
+    """Remove what interrupted puts left behind; returns how many there were.
+
+    Folders are not touched: those are uploads in parts (`storage.objects.local_parts`).
+    """
     folder = root / INCOMING
     swept = 0
     with translated(f"cleaning the folder {folder}"):
@@ -169,23 +155,13 @@ def sweep(root: Path) -> int:
 
 
 @contextmanager
-def _source(path: Path) -> Iterator[BinaryIO]:
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise SourceUnreadable(f"{path} can't be read: {error.strerror}") from error
-    with file:
-        yield file
-
-
-@contextmanager
-def _incoming(root: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new, locked, unnamed-to-be file and its path; removed at the end unless renamed."""
+def incoming(root: Path) -> Iterator[tuple[FileIO, Path]]:
+    """A new, locked file without a buffer, and its path; removed at the end unless renamed."""
     folder = root / INCOMING
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         path = folder / secrets.token_hex(16)
-        file = path.open("xb")
+        file = path.open("xb", buffering=0)
         fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             break
@@ -197,31 +173,44 @@ def _incoming(root: Path) -> Iterator[tuple[BinaryIO, Path]]:
         file.close()
 
 
-def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
-    while True:
-        try:
-            block = file.read(BLOCK_BYTES)
-        except OSError as error:
-            raise SourceUnreadable(f"{path} can't be read: {error.strerror}") from error
-        if not block:
-            return
-        yield block
+def finish(
+    root: Path,
+    key: str,
+    writing: FileIO,
+    temporary: Path,
+    content_type: str,
+    metadata: Mapping[str, str],
+) -> ObjectInfo:
+    """Make a file of `incoming` the object `key`, durably."""
+    target = locate(root, key)
+    with translated(f"storing {target}"):
+        local_attributes.keep(writing.fileno(), content_type, metadata)
+        os.fsync(writing.fileno())
+        status = os.fstat(writing.fileno())
+        _place(temporary, target, key)
+        sync_folders(target.parent, Path(os.path.realpath(root)))
+    return ObjectInfo(
+        key, status.st_size, _utc(status.st_mtime), content_type, metadata=dict(metadata)
+    )
 
 
-def _copy(
-    blocks: Iterator[bytes], writing: BinaryIO | None, cancelled: Cancelled
-) -> tuple[int, str]:
-    """Size and SHA-256 of the blocks, written on the way when there is where to."""
-    digest = hashlib.sha256()
-    size = 0
-    for block in blocks:
-        if cancelled():
-            raise Interrupted
-        digest.update(block)
-        size += len(block)
-        if writing is not None:
-            writing.write(block)
-    return size, digest.hexdigest()
+def describe(key: str, descriptor: int) -> ObjectInfo:
+    """What an open file says about the object that it is."""
+    status = os.fstat(descriptor)
+    return ObjectInfo(
+        key,
+        status.st_size,
+        _utc(status.st_mtime),
+        local_attributes.content_type(descriptor, key),
+        metadata=local_attributes.metadata(descriptor),
+    )
+
+
+def write_all(writing: FileIO, block: bytes) -> None:
+    """A file without a buffer may take less than it is given."""
+    left = memoryview(block)
+    while left:
+        left = left[writing.write(left) :]
 
 
 def _place(temporary: Path, target: Path, key: str) -> None:
@@ -244,6 +233,15 @@ def _place(temporary: Path, target: Path, key: str) -> None:
     raise StoreUnavailable(f"storing {target} failed: its folder is removed again and again")
 
 
+def _prune(folder: Path, base: Path) -> Path:
+    """Remove empty folders from here up to the root; returns the first that stays."""
+    with suppress(OSError):  # not empty, or another thread was faster
+        while folder != base:
+            folder.rmdir()
+            folder = folder.parent
+    return folder
+
+
 def _remove_empty_tree(folder: Path) -> bool:
     """Remove folders that a killed put or delete left empty; False when an object is in them."""
     for path, _, files in os.walk(folder, topdown=False):
@@ -254,7 +252,7 @@ def _remove_empty_tree(folder: Path) -> bool:
     return not folder.is_dir()
 
 
-def _sync_folders(folder: Path, root: Path) -> None:
+def sync_folders(folder: Path, root: Path) -> None:
     """Make names durable, up to the root: an ancestor may be new too."""
     while True:
         with suppress(FileNotFoundError):  # pruned by a later delete, so nothing is left to keep
@@ -284,26 +282,14 @@ def _entries(folder: Path, below: str) -> list[tuple[str, Path]]:
     return found
 
 
-def _inspect(key: str, path: Path) -> ObjectInfo | None:
+def _inspect(key: str, path: Path) -> ObjectEntry | None:
     try:
         status = os.stat(path, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    return ObjectInfo(key, status.st_size, _content_type(key, path), _utc(status.st_mtime))
-
-
-def _keep_content_type(file: BinaryIO, content_type: str) -> None:
-    with suppress(OSError):  # a file system without extended attributes; then it is guessed
-        os.setxattr(file.fileno(), CONTENT_TYPE_ATTRIBUTE, content_type.encode())
-
-
-def _content_type(key: str, path: Path) -> str:
-    try:
-        return os.getxattr(path, CONTENT_TYPE_ATTRIBUTE).decode("utf-8", "replace")
-    except OSError:
-        return MimeTypes().guess_type(key)[0] or "application/octet-stream"
+    return ObjectEntry(key, status.st_size, _utc(status.st_mtime))
 
 
 def _utc(seconds: float) -> datetime:
