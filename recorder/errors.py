@@ -5,6 +5,7 @@ RecorderError
 ├── UnknownRecording     the caller's: no recording with that id
 ├── RecordingActive      the caller's: not while the recording runs or is being finished
 ├── BadTransition        our own fault: a status that can't follow the present one
+├── DiskLow              the machine's: too little room to start another recording
 ├── MediaRefused         the media plane would not start to record
 ├── NoMedia              nothing was received before the recording stopped
 ├── BadPayload           the publisher's fault: an RTP payload that breaks its format
@@ -13,7 +14,8 @@ RecorderError
 │   └── JobPostponed     the machine lacks what it may have later: memory, processes, descriptors
 │       └── DiskFull     there is no room for the files
 ├── MuxFailed            a file could not be written, or did not read back as it was written
-└── StorageFailed        the finished files could not be stored and read back
+├── LocalCopyLost        a finished file is gone from the disk, or changed, before it was stored
+└── StorageFailed        an object is not, or could not be made, what was stored
 """
 
 from __future__ import annotations
@@ -79,3 +81,11 @@ class MuxFailed(RecorderError):
 
 class StorageFailed(RecorderError):
     code = "storage_failed"
+
+
+class LocalCopyLost(RecorderError):
+    code = "local_copy_lost"
+
+
+class DiskLow(RecorderError):
+    code = "disk_low"

@@ -11,54 +11,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
-from recorder.delivery import deliver
-from recorder.errors import JobFailed, JobPostponed, NoMedia, StorageFailed
-from recorder.jobs import FinalizedFile, FinalizeResult, JobRunner
-from recorder.journals import discard_empty
+from recorder.delivery import Deliverer
+from recorder.errors import JobFailed, JobPostponed, LocalCopyLost, NoMedia
+from recorder.jobs import FinalizeResult, JobRunner
+from recorder.journals import discard_empty, journal_bytes
 from recorder.lifecycle import FINAL, Status, Step, after
-from storage.catalog import Catalog, FileRow, RecordingChanges, RecordingRow
-from storage.errors import (
-    CatalogUnavailable,
-    RowNotFound,
-    StatusConflict,
-    StorageError,
-    StoreUnavailable,
-)
-from storage.objects import ObjectStore
+from recorder.progress import Progress, Sleep, pause
+from storage.catalog import Catalog, RecordingChanges, RecordingRow
+from storage.errors import CatalogUnavailable, RowNotFound, StatusConflict, StorageError
 
 NO_MEDIA = "no media was received"
 NOTHING_PLAYS = "nothing that was received can be played"  # its journals stay, for a closer look
 JOB_RETRIES = 3
-FIRST_PAUSE = 1.0  # seconds; doubles with each attempt
-LONGEST_PAUSE = 30.0
 OUTPUT_NAME = "output"
 
 log = logging.getLogger(__name__)
 
 Changed = Callable[[RecordingRow], None]
-Sleep = Callable[[float], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far finishing is, 0..1, and what went wrong while the recording ran.
-
-    `let_pass` is set once it is over or has to wait, for room, the store or the catalog.
-    """
-
-    fraction: float = 0.0
-    faults: list[str] = field(default_factory=list)
-    let_pass: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def tell(self, fraction: float) -> None:
-        self.fraction = fraction
 
 
 class Finisher:
@@ -67,14 +42,14 @@ class Finisher:
     def __init__(
         self,
         catalog: Catalog,
-        store: ObjectStore,
+        deliverer: Deliverer,
         jobs: JobRunner,
         journals_root: Path,
         changed: Changed,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._catalog = catalog
-        self._store = store
+        self._deliverer = deliverer
         self._jobs = jobs
         self._root = journals_root
         self._changed = changed
@@ -107,6 +82,9 @@ class Finisher:
             except JobPostponed as error:
                 reason = ""
                 await self._wait_for_room(recording_id, str(error))
+            except LocalCopyLost as error:
+                # made again, as often as the journals allow
+                reason = "" if await self._make_again(recording_id, error) else str(error)
             except (JobFailed, OSError) as error:
                 failures += 1
                 reason = f"the recording could not be finished: {error}"
@@ -136,11 +114,33 @@ class Finisher:
 
     async def _attempt(self, recording_id: str, progress: Progress) -> None:
         row = await self._catalog.recordings.get(recording_id)
-        if row is None or row.status in FINAL:
+        if row is None or row.status == Status.FAILED:
             return
+        if row.status == Status.RECORDED:  # but not cleared: the catalog went away in between
+            await clear(self._catalog, self._root, row)
+            return
+        if row.status != Status.UPLOADING or not await self._deliverer.can_go_on(row.id):
+            row = await self._make_files(row, progress)
+        progress.tell(0.0)
+        progress.let_pass.set()  # the next one's job may run while this one's files travel
+        files = await self._deliverer.deliver(row.id, progress)
+        await self._catalog.recordings.set_files(row.id, files)
+        row = await self.step(
+            row,
+            Step.STORED,
+            size=sum(file.size for file in files),
+            duration_seconds=max(file.start_seconds + file.duration_seconds for file in files),
+            error=None,
+        )
+        await clear(self._catalog, self._root, row)
+
+    async def _make_files(self, row: RecordingRow, progress: Progress) -> RecordingRow:
+        """Back with files in the ledger and the recording in `uploading`."""
         if row.status != Status.PROCESSING:
             row = await self.step(row, Step.RECOVERED)
-        journals = self._root / recording_id
+        journals = self._root / row.id
+        if not self._root.is_dir():
+            raise JobPostponed(f"there is no folder {self._root}: is the data folder mounted?")
         if not journals.is_dir():
             raise NoMedia(NO_MEDIA)
         result = await self._jobs.finalize(journals, journals / OUTPUT_NAME, progress.tell)
@@ -150,33 +150,23 @@ class Finisher:
             if result.last_arrival_us is not None:
                 raise NoMedia(NOTHING_PLAYS)
             raise NoMedia("; ".join(progress.faults) or NO_MEDIA)
+        await self._deliverer.enter(row.room, row.id, result.files)
         changes = _times(row, result)
         changes["integrity"] = _integrity(result, progress.faults)
         changes["error"] = None
-        row = await self.step(row, Step.FILES_MADE, **changes)
-        files = [await self._deliver(row, file, progress) for file in result.files]
-        await self._catalog.recordings.set_files(row.id, files)
-        await self.step(
-            row,
-            Step.STORED,
-            size=sum(file.size for file in files),
-            duration_seconds=max(file.start_seconds + file.duration_seconds for file in files),
-        )
-        # Journals of media that did not become a file stay: they are all there is of it.
-        leftover = journals / OUTPUT_NAME if result.failures else journals
-        await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
+        return await self.step(row, Step.FILES_MADE, **changes)
 
-    async def _deliver(self, row: RecordingRow, file: FinalizedFile, progress: Progress) -> FileRow:
-        """Stores one file, however long the store is away."""
-        attempts = 0
-        while True:
-            try:
-                return await deliver(self._store, row.room, row.id, file)
-            except (StoreUnavailable, StorageFailed) as error:
-                log.warning("recording %s waits for the store: %s", row.id, error)
-            progress.let_pass.set()
-            await self._sleep(pause(attempts))
-            attempts += 1
+    async def _make_again(self, recording_id: str, error: LocalCopyLost) -> bool:
+        """False when there is nothing to make the files from."""
+        log.warning("recording %s: %s", recording_id, error)
+        if not await asyncio.to_thread(journal_bytes, self._root / recording_id):
+            return False
+        await self._forget_files(recording_id)
+        return True
+
+    async def _forget_files(self, recording_id: str) -> None:
+        with suppress(CatalogUnavailable):  # then the next attempt, or the next start, comes to it
+            await self._catalog.deliveries.enter(recording_id, ())
 
     async def _give_up(self, recording_id: str, reason: str) -> bool:
         """False when that could not be written down."""
@@ -190,14 +180,22 @@ class Finisher:
         except CatalogUnavailable as error:
             log.warning("recording %s: %s", recording_id, error)
             return False
+        await self._forget_files(recording_id)
         if reason == NO_MEDIA:
             await asyncio.to_thread(discard_empty, self._root / recording_id)
         return True
 
 
-def pause(attempt: int) -> float:
-    """Seconds to wait after attempt number `attempt`, from 0."""
-    return min(FIRST_PAUSE * 2.0 ** min(attempt, 16), LONGEST_PAUSE)
+async def clear(catalog: Catalog, root: Path, row: RecordingRow) -> None:
+    """Remove the local copies of a recording that is stored, and then what the ledger says of them.
+
+    Journals of media that did not become a file stay: they are all there is of it.
+    """
+    lost_some = (row.integrity or {}).get("failures")
+    leftover = root / row.id / OUTPUT_NAME if lost_some else root / row.id
+    await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
+    rows = await catalog.deliveries.of(row.id)
+    await catalog.deliveries.strike([each.id for each in rows if each.state == "stored"])
 
 
 def _times(row: RecordingRow, result: FinalizeResult) -> RecordingChanges:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mediaserver.journal import JournalHeader, JournalReader
 from recorder.errors import NothingToRetry, UnknownRecording
-from recorder.finishing import Finisher
+from recorder.finishing import Finisher, clear
 from recorder.journals import JOURNAL_PATTERN, journal_bytes, journals_root, sweep
+from recorder.ledger import LOCAL
 from recorder.lifecycle import ACTIVE, FINAL, Status, Step, after
 from storage.catalog import Catalog, RecordingRow
 
@@ -34,11 +35,22 @@ async def unfinished(catalog: Catalog, finisher: Finisher, root: Path) -> list[s
         if row.status in ACTIVE:
             await finisher.step(row, Step.RECOVERED)
         ids.append(row.id)
+    await _settle(catalog, root)
     await asyncio.to_thread(sweep, root)
     for directory in await asyncio.to_thread(_directories, root):
         if directory.name not in ids and await _adopt(catalog, directory):
             ids.append(directory.name)
     return ids
+
+
+async def _settle(catalog: Catalog, root: Path) -> None:
+    """Bring the ledger in line with recordings that are final."""
+    for recording_id in {row.recording_id for row in await catalog.deliveries.in_states(LOCAL)}:
+        row = await catalog.recordings.get(recording_id)
+        if row is not None and row.status == Status.RECORDED:
+            await clear(catalog, root, row)
+        elif row is not None and row.status == Status.FAILED:
+            await catalog.deliveries.enter(row.id, ())
 
 
 async def retry(catalog: Catalog, data_dir: Path, recording_id: str) -> RecordingRow:

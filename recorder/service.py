@@ -26,26 +26,26 @@ from mediaserver.messages import (
     RecordingStarted,
     RoomId,
 )
-from recorder.delivery import object_prefix
+from recorder.delivery import Deliverer
+from recorder.diskspace import DiskSpace
 from recorder.errors import (
     AlreadyRecording,
     MediaRefused,
     RecorderError,
-    RecordingActive,
-    StorageFailed,
     UnknownRecording,
 )
-from recorder.finishing import NO_MEDIA, Finisher, Progress, Sleep, pause
+from recorder.finishing import NO_MEDIA, Finisher
 from recorder.jobs import JobRunner
 from recorder.journals import (
-    bury,
     discard_empty,
     journal_bytes,
     journals_root,
     make_folder,
 )
 from recorder.lifecycle import ACTIVE, FINAL, Status, Step
+from recorder.progress import Progress, Sleep, pause
 from recorder.recovery import unfinished
+from recorder.removal import remove
 from storage.catalog import Catalog, RecordingRow
 from storage.errors import (
     CatalogUnavailable,
@@ -54,7 +54,6 @@ from storage.errors import (
     StatusConflict,
     StorageError,
 )
-from storage.objects import ObjectStore
 
 CLOSE_PATIENCE = 10.0  # seconds for finishing after the last recording was stopped
 
@@ -79,21 +78,23 @@ class RecordingService:
         *,
         media: RecordingPlane,
         catalog: Catalog,
-        store: ObjectStore,
+        deliverer: Deliverer,
         jobs: JobRunner,
         data_dir: Path,
         clock: Callable[[], datetime],
+        space: DiskSpace | None = None,
         sleep: Sleep = asyncio.sleep,
         close_patience: float = CLOSE_PATIENCE,
     ) -> None:
         self._media = media
         self._catalog = catalog
-        self._store = store
+        self._depots = deliverer.depots
         self._root = journals_root(data_dir)
         self._clock = clock
+        self._space = space
         self._sleep = sleep
         self._close_patience = close_patience
-        self._finisher = Finisher(catalog, store, jobs, self._root, self._changed, sleep)
+        self._finisher = Finisher(catalog, deliverer, jobs, self._root, self._changed, sleep)
         self._live: dict[str, _Live] = {}  # by recording id, until final
         self._progress: dict[str, Progress] = {}  # of those being finished
         self._callbacks: list[Callable[[RecordingRow], None]] = []
@@ -111,7 +112,7 @@ class RecordingService:
         return None
 
     def progress(self, recording_id: str) -> float:
-        """How far a recording in `processing` is, 0..1; 0 for any other."""
+        """How far the present stage of a recording in `processing` or `uploading` is, 0..1."""
         progress = self._progress.get(recording_id)
         return progress.fraction if progress else 0.0
 
@@ -129,11 +130,17 @@ class RecordingService:
     ) -> RecordingRow:
         """A recording in `starting`; `recording` follows when media is on disk.
 
-        Raises AlreadyRecording, MediaRefused, and what the catalog raises.
+        Raises AlreadyRecording, DiskLow, MediaRefused, and what the catalog raises.
         """
+        if self._space is not None:
+            self._space.check()
         try:
             row = await self._catalog.recordings.create(
-                room=room, call_id=call_id, started_by=started_by, mode=mode
+                room=room,
+                call_id=call_id,
+                started_by=started_by,
+                mode=mode,
+                provider=self._depots.main,
             )
         except DuplicateActive as error:
             raise AlreadyRecording(error.existing_id) from error
@@ -230,26 +237,14 @@ class RecordingService:
                 self._spawn(self._until_written(live, lambda: self._stop_if_live(live)))
 
     async def delete(self, recording_id: str) -> None:
-        """Removes objects, journals and row, in this order: what fails can be done again.
+        """Removes objects, journals and row; see `recorder.removal`.
 
-        The row goes only when the journals' folder is gone: recovery would bring it back.
         Raises UnknownRecording, RecordingActive, and what storage raises.
         """
         row = await self._catalog.recordings.get(recording_id)
         if row is None:
             raise UnknownRecording(f"there is no recording {recording_id}")
-        if row.status not in FINAL:
-            raise RecordingActive(f"recording {recording_id} is {row.status}")
-        keys = {file.key for file in row.files}
-        async for stored in self._store.list(object_prefix(row.room, row.id)):
-            keys.add(stored.key)
-        for key in sorted(keys):
-            await self._store.delete(key)
-        try:
-            await asyncio.to_thread(bury, self._root / row.id)
-        except OSError as error:
-            raise StorageFailed(f"the journals of {row.id} can't be removed: {error}") from error
-        await self._catalog.recordings.delete(row.id)
+        await remove(self._catalog, self._depots, self._root, row)
 
     async def close(self) -> None:
         """Stops what runs, waits a while for what is being finished, ends all tasks.
