@@ -27,6 +27,14 @@ from mediaserver.messages import (
     RecordingStarted,
     WorkerLost,
 )
+from recorder.delivery import Deliverer
+from recorder.depots import Depots
+from recorder.diskspace import DiskSpace
+from recorder.homecoming import Homecoming
+from recorder.journals import journals_root
+from recorder.keeper import Chore, Keeper
+from recorder.orphans import Orphans
+from recorder.retention import Retention
 from recorder.service import RecordingService
 from signaling.accesslog import AccessLog
 from signaling.addresses import own_addresses
@@ -36,15 +44,19 @@ from signaling.datadir import lock_data_dir, prepare_folder
 from signaling.errors import StartError
 from signaling.http_guard import GuardedRunner
 from signaling.jobs import SubprocessJobs
-from signaling.links import LinkSigner
+from signaling.links import LIFE, LinkSigner
 from signaling.livekit.rooms import Conferences
 from signaling.metrics import Counters
+from signaling.playback import Playback
 from signaling.rest.routes import build_application
 from signaling.rest.services import Lifecycle, Services
 from signaling.settings import Settings
+from signaling.stores import open_depots, retention_policy
+from signaling.traffic import Traffic
 from storage.catalog import Catalog, RecordingRow, ServerLock, migrate
-from storage.errors import StorageError
-from storage.objects import LocalStore
+from storage.errors import StorageError, StoreMisconfigured
+from storage.objects import LocalStore, Signer
+from storage.objects.local_signing import LocalSigner
 
 log: Final = logging.getLogger(__name__)
 
@@ -131,21 +143,26 @@ async def _build(
     settings: Settings, keys: Mapping[str, str], stack: AsyncExitStack
 ) -> tuple[Services, Conferences]:
     prepare_folder(settings.data_dir, "MEDIASERVER_DATA_DIR")
-    prepare_folder(settings.recordings_dir, "RECORDING_OUTPUT_DIR")
+    if "local" in (settings.recording_storage_provider, settings.recording_fallback_provider):
+        prepare_folder(settings.recordings_dir, "RECORDING_OUTPUT_DIR")
     stack.enter_context(lock_data_dir(settings.data_dir))
     catalog = await _open_catalog(settings, stack)
     stack.push_async_callback(catalog.close)
     await catalog.calls.end_all_running()
+    depots = await _open_depots(settings)
+    stack.push_async_callback(depots.close)
     media = await _start_media(settings)
     stack.push_async_callback(media.stop)
-    store = await _open_store(settings)
+    space = DiskSpace(settings.data_dir, settings.disk_low_mb << 20)
+    deliverer = Deliverer(catalog, depots, journals_root(settings.data_dir), clock=_now)
     recordings = RecordingService(
         media=media,
         catalog=catalog,
-        store=store,
+        deliverer=deliverer,
         jobs=SubprocessJobs(),
         data_dir=settings.data_dir,
-        clock=lambda: datetime.now(UTC),
+        clock=_now,
+        space=space,
     )
     calls = CallLog(catalog, recordings)
     authority = TokenAuthority(keys)
@@ -155,7 +172,11 @@ async def _build(
         authority=authority,
         links=LinkSigner(keys),
         catalog=catalog,
-        store=store,
+        depots=depots,
+        local_objects=_local_signer(depots, keys),
+        playback=Playback(settings, depots),
+        traffic=Traffic(catalog, _now),
+        space=space,
         media=media,
         recordings=recordings,
         calls=calls,
@@ -164,6 +185,10 @@ async def _build(
         lifecycle=Lifecycle(),
     )
     connect(services, conferences)
+    keeper = _keeper(settings, services, deliverer)
+    stack.push_async_callback(services.traffic.flush)
+    stack.push_async_callback(keeper.stop)
+    keeper.start()
     return services, conferences
 
 
@@ -203,13 +228,54 @@ async def _open_catalog(settings: Settings, stack: AsyncExitStack) -> Catalog:
         raise StartError(f"DATABASE_URL: {_one_line(error)}") from None
 
 
-async def _open_store(settings: Settings) -> LocalStore:
-    store = LocalStore(settings.recordings_dir)
+async def _open_depots(settings: Settings) -> Depots:
+    """The local folder has to be there now; what is far away may be down, and is waited for."""
     try:
-        await store.prepare()
+        depots = open_depots(settings)
+        local = depots.stores["local"]
+        if "local" in depots.targets and isinstance(local, LocalStore):
+            await local.prepare()
+    except StoreMisconfigured as error:
+        raise StartError(f"RECORDING_STORAGE_PROVIDER: {_one_line(error)}") from None
     except StorageError as error:
         raise StartError(f"RECORDING_OUTPUT_DIR: {_one_line(error)}") from None
-    return store
+    return depots
+
+
+def _local_signer(depots: Depots, keys: Mapping[str, str]) -> LocalSigner:
+    """Links without a host: whoever hands one out knows under which name this server was asked."""
+    local = depots.stores["local"]
+    assert isinstance(local, LocalStore)
+    secret, *older = (each.encode() for each in keys.values())
+    return LocalSigner(local, "", secret, older_secrets=older)
+
+
+def _keeper(settings: Settings, services: Services, deliverer: Deliverer) -> Keeper:
+    """What is looked after while the server runs."""
+    catalog, depots = services.catalog, services.depots
+    links_last = LIFE if isinstance(depots.stores.get(depots.fallback or ""), Signer) else None
+    homecoming = Homecoming(catalog, depots, clock=_now, links_last=links_last or timedelta(0))
+    retention = Retention(
+        catalog,
+        depots,
+        journals_root(settings.data_dir),
+        retention_policy(settings),
+        clock=_now,
+    )
+    orphans = Orphans(depots, services.local_objects, clock=_now)
+    return Keeper(
+        Chore("deliveries", 5.0, deliverer.look_for_hurry),
+        Chore("homecoming", 15.0, homecoming.look),
+        Chore("unfinished uploads", 6 * 3600.0, orphans.look),
+        # not at once: the clock of a machine that just booted may still be wrong
+        Chore("retention", 3600.0, retention.look, first=3600.0),
+        Chore("traffic", 60.0, services.traffic.flush),
+        Chore("disk space", 30.0, services.space.look),
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _start_media(settings: Settings) -> MediaWorkers:

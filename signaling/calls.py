@@ -9,7 +9,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from recorder.errors import RecorderError
-from recorder.finishing import Sleep, pause
+from recorder.progress import Sleep, pause
 from recorder.service import RecordingService
 from storage.catalog import CallRow, Catalog
 from storage.errors import RowNotFound, StorageError

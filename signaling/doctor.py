@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ from signaling.datadir import prepare_folder
 from signaling.errors import SignalingError
 from signaling.rest.webapp import WEBROOT
 from signaling.settings import Settings
+from signaling.storage_check import check_provider, providers_in_use
 from storage.catalog import Catalog, pending_migrations
 from storage.errors import StorageError
 
@@ -42,6 +44,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _attempt("media port", lambda: _udp_port(settings)),
         _attempt("data folder", lambda: _folder(settings)),
         await _attempt_async("database", lambda: _database(settings)),
+        await _storage(settings),
         _webroot(),
     ]
 
@@ -87,7 +90,8 @@ def _udp_port(settings: Settings) -> str:
 
 def _folder(settings: Settings) -> str:
     prepare_folder(settings.data_dir, "MEDIASERVER_DATA_DIR")
-    prepare_folder(settings.recordings_dir, "RECORDING_OUTPUT_DIR")
+    if "local" in providers_in_use(settings):
+        prepare_folder(settings.recordings_dir, "RECORDING_OUTPUT_DIR")
     return f"{settings.data_dir.absolute()} can be written"
 
 
@@ -101,6 +105,18 @@ async def _database(settings: Settings) -> str:
     finally:
         await catalog.close()
     return "reachable and up to date"
+
+
+async def _storage(settings: Settings) -> Finding:
+    """The first step that fails with a provider in use; `mediaserver storage check` shows them all."""
+    providers = providers_in_use(settings)
+    for provider in providers:
+        async with aclosing(check_provider(settings, provider)) as steps:
+            async for checked in steps:
+                if not checked.fine:
+                    says = f"{provider}: {checked.step}: {checked.complaint}"
+                    return Finding("storage", False, says)
+    return Finding("storage", True, f"{' and '.join(providers)} can be written, read and emptied")
 
 
 def _webroot() -> Finding:

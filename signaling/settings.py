@@ -17,11 +17,12 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, JsonValue, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from signaling.errors import SettingsError
+from signaling.storage_settings import SECRET, Folder, StorageSettings, refuse_contradictions
 
 SHORTEST_SECRET: Final = 32  # characters
 OWN_PREFIX: Final = "MEDIASERVER_"
@@ -35,25 +36,6 @@ NOT_BUILT_YET: Final = frozenset(
         "AUTH_JWT_SECRET",
         "AUTH_JWKS_URL",
         "AUTH_JWT_AUDIENCE",
-        "RECORDING_S3_BUCKET",
-        "RECORDING_S3_REGION",
-        "RECORDING_S3_ACCESS_KEY_ID",
-        "RECORDING_S3_SECRET_ACCESS_KEY",
-        "RECORDING_S3_ENDPOINT",
-        "RECORDING_S3_FORCE_PATH_STYLE",
-        "BACKBLAZE_B2_ENDPOINT",
-        "BACKBLAZE_B2_ACCESS_KEY_ID",
-        "BACKBLAZE_B2_SECRET_ACCESS_KEY",
-        "BACKBLAZE_B2_BUCKET_NAME",
-        "RECORDING_GCS_BUCKET",
-        "RECORDING_GCS_PROJECT_ID",
-        "RECORDING_GCS_KEY_FILENAME",
-        "RECORDING_GCS_CREDENTIALS",
-        "BLOB_READ_WRITE_TOKEN",
-        "CDN_URL",
-        "RECORDING_FALLBACK_PROVIDER",
-        "RECORDING_RETENTION_DAYS",
-        "RECORDING_RETENTION_BYTES",
         "MAX_VIDEO_SIZE_MB",
         "ALLOWED_VIDEO_FORMATS",
         "UPLOAD_SESSION_TIMEOUT",
@@ -129,31 +111,14 @@ def _database(value: object) -> object:
     return value
 
 
-def _provider(value: object) -> object:
-    if value in ("s3", "b2", "gcs", "vercel-blob"):
-        raise ValueError(f"the `{value}` provider is not built yet, only `local` is")
-    return value
-
-
-def _folder(value: object) -> object:
-    return Path(value).expanduser() if isinstance(value, str) else value
-
-
 Keys = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_key_pairs)]
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_addresses)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
-Folder = Annotated[Path, BeforeValidator(_folder)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
-SECRET: Final[dict[str, JsonValue]] = {"secret": True}
 
-
-class Settings(BaseSettings):
+class ServerSettings(BaseSettings):
     """`validation_alias` is the environment name; the flag is made from the field's name."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True
-    )
 
     keys: Keys = Field(
         default={},
@@ -224,23 +189,19 @@ class Settings(BaseSettings):
         description="comma separated origins whose pages may use the REST API; `*` for all",
         examples=["https://app.example.com"],
     )
-    recording_storage_provider: Annotated[Literal["local"], BeforeValidator(_provider)] = Field(
-        default="local",
-        validation_alias="RECORDING_STORAGE_PROVIDER",
-        description="where finished recordings are kept; only `local` for now",
-        examples=["local"],
-    )
-    recording_output_dir: Folder | None = Field(
-        default=None,
-        validation_alias="RECORDING_OUTPUT_DIR",
-        description="folder of finished recordings; `recordings` in the data folder when absent",
-        examples=["/srv/recordings"],
-    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         validation_alias="MEDIASERVER_LOG_LEVEL",
         description="debug, info, warning or error",
         examples=["info"],
+    )
+
+
+class Settings(StorageSettings, ServerSettings):
+    """All of them, in the order of --help: those of the server first."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True
     )
 
     @property
@@ -273,9 +234,11 @@ def load_settings(
     given = {environment_name(fields[name]): text for name, text in (flags or {}).items()}
     _refuse_unknown([*os.environ, *_names_in(env_file)])
     try:
-        return Settings(_env_file=env_file, **given)  # type: ignore[call-arg,arg-type]
+        settings = Settings(_env_file=env_file, **given)  # type: ignore[call-arg,arg-type]
     except ValidationError as error:
         raise _as_one_line(error) from None
+    refuse_contradictions(settings)
+    return settings
 
 
 def unbuilt_settings(env_file: Path | None = Path(".env")) -> list[str]:
@@ -314,8 +277,12 @@ def _as_one_line(error: ValidationError) -> SettingsError:
     example = (field.examples or [""])[0]
     return SettingsError(
         f"{env_name} ({flag_name(name)}): {_lower_first(problem)}{got};"
-        f' for example {env_name}="{example}"'
+        f" for example {env_name}={_quoted(str(example))}"
     )
+
+
+def _quoted(example: str) -> str:
+    return f"'{example}'" if '"' in example else f'"{example}"'
 
 
 def is_secret(field: FieldInfo) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from typing import Final
 
@@ -10,15 +11,16 @@ from aiohttp import hdrs, web
 from signaling.rest.envelope import Handler
 from signaling.rest.services import services_of
 
-# LiveKit clients run on pages of any origin; their tokens travel in the request, never in cookies.
-OPEN_PREFIXES: Final = ("/rtc", "/twirp/")
+# LiveKit clients run on pages of any origin, and so do holders of signed links to objects; tokens
+# and signatures travel in the request, never in cookies.
+OPEN_PREFIXES: Final = ("/rtc", "/twirp/", "/objects")
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
         "default-src 'self'",
         "connect-src 'self' ws: wss:",  # the signalling WebSocket; old Safari needs the schemes
         "img-src 'self' data: blob:",
-        "media-src 'self' blob: mediastream:",
+        "media-src 'self' blob: mediastream:{media}",
         "worker-src 'self' blob:",
         "style-src 'self' 'unsafe-inline'",  # the LiveKit components set style attributes
         "font-src 'self' data:",
@@ -29,7 +31,6 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
     )
 )
 SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
@@ -61,6 +62,9 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Signal `on_response_prepare`: every answer, errors and files included."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers.setdefault(
+        "Content-Security-Policy", content_security_policy(services_of(request).playback.origins)
+    )
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "no-store")
     origin = _allowed_origin(request)
@@ -69,6 +73,12 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers.setdefault("Access-Control-Expose-Headers", CORS_EXPOSE)
     if origin != "*" and hdrs.ORIGIN in request.headers:
         response.headers.setdefault("Vary", "Origin")
+
+
+@functools.cache
+def content_security_policy(media_origins: tuple[str, ...] = ()) -> str:
+    """What our pages may do; recordings may be played from these other origins too."""
+    return CONTENT_SECURITY_POLICY.format(media="".join(f" {each}" for each in media_origins))
 
 
 def _allowed_origin(request: web.Request) -> str | None:

@@ -15,7 +15,7 @@ from storage import errors as storage_errors
 
 log: Final = logging.getLogger(__name__)
 
-API_PREFIXES: Final = ("/api/", "/video-calls/")
+API_PREFIXES: Final = ("/api/", "/video-calls/", "/objects")
 
 # The first class that fits decides, so the particular stands before the general.
 STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
@@ -31,8 +31,14 @@ STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
     (recorder_errors.UnknownRecording, 404),
     (recorder_errors.StorageFailed, 503),
     (recorder_errors.MediaRefused, 503),
+    (recorder_errors.DiskLow, 507),
     (storage_errors.BadValue, 400),
     (storage_errors.BadKey, 404),
+    (storage_errors.BadMetadata, 400),
+    (storage_errors.BadParts, 400),
+    (storage_errors.LinkInvalid, 403),
+    (storage_errors.LinkExpired, 403),
+    (storage_errors.UploadGone, 404),
     (storage_errors.ObjectNotFound, 404),
     (storage_errors.RowNotFound, 404),
     (storage_errors.InviteUnknown, 404),
@@ -47,6 +53,7 @@ STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
 HTTP_CODES: Final = {
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "payload_too_large",
     415: "unsupported_media_type",
 }

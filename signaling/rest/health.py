@@ -12,6 +12,7 @@ from mediaserver.errors import MediaError
 from signaling.metrics import metrics_of, prometheus_text
 from signaling.rest.services import Services, services_of
 from storage.errors import StorageError
+from storage.objects import Checkable
 
 PATIENCE_SECONDS: Final = 3.0
 PROBE_SECONDS: Final = 1.0
@@ -49,6 +50,7 @@ async def metrics(request: web.Request) -> web.Response:
 def _gauges(services: Services) -> dict[str, int]:
     live = list(services.calls.live)
     return {
+        "disk_free_bytes": services.space.free,
         "rooms": len(live),
         "participants": sum(len(services.attendance.participants(room)) for room in live),
         "active_recordings": sum(services.recordings.active(room) is not None for room in live),
@@ -68,10 +70,26 @@ async def _look(services: Services) -> dict[str, str]:
     names = ("database", "storage", "media")
     results = await asyncio.gather(
         _checked(services.catalog.check()),
-        _checked(services.store.check()),
+        _checked(_store(services)),
         _checked(services.media.stats()),
     )
     return dict(zip(names, results, strict=True))
+
+
+async def _store(services: Services) -> None:
+    """The main store, or, since recordings are kept then too, the fallback."""
+    depots = services.depots
+    problem: StorageError | None = None
+    for provider in depots.targets:
+        store = depots.store(provider)
+        try:
+            if isinstance(store, Checkable):
+                await store.check()
+            return
+        except StorageError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
 
 
 async def _checked(check: Awaitable[object]) -> str:

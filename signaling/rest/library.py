@@ -14,8 +14,10 @@ from signaling.policy import Principal
 from signaling.rest import represent
 from signaling.rest.bodies import RecordingQuery, read_query
 from signaling.rest.envelope import ok, page
+from signaling.rest.sending import send_object
 from signaling.rest.services import Services, principal, services_of
 from storage.catalog import FileRow, RecordingRow
+from storage.objects.disposition import content_disposition
 
 ROWS_AT_ONCE: Final = 200
 
@@ -84,17 +86,24 @@ async def recording_file(request: web.Request) -> web.StreamResponse:
     else:
         row = await _visible_row(request)
     file = _file(row, file_id)
-    await services.store.head(file.key)  # ObjectNotFound rather than a bare 404
-    disposition = represent.content_disposition(
-        represent.file_name(row, file), download=request.query.get("download") == "1"
-    )
-    return web.FileResponse(
-        services.store.path(file.key),
-        headers={
+    name = represent.file_name(row, file)
+    download = request.query.get("download") == "1"
+    # a link is signed for GET only, so HEAD is answered from here
+    if request.method != "HEAD" and (
+        link := await services.playback.link(file, name, download=download)
+    ):
+        # the link is younger than this answer may grow
+        return web.Response(status=302, headers={"Location": link, "Cache-Control": "no-store"})
+    return await send_object(
+        request,
+        services.depots.store(file.provider),
+        file,
+        {
             "Content-Type": file.content_type,
-            "Content-Disposition": disposition,
+            "Content-Disposition": content_disposition(name, download=download),
             "Cache-Control": "private, max-age=3600",
         },
+        lambda count: services.traffic.add(file.provider, row.room, count),
     )
 
 

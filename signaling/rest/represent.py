@@ -53,7 +53,7 @@ def recording(row: RecordingRow, links: LinkSigner | None) -> dict[str, Any]:
         "size": row.size,
         "url": files[0]["url"] if files else None,
         "key": row.files[0].key if row.files else None,
-        "provider": row.provider,
+        "provider": row.files[0].provider if row.files else row.provider,
         "error": row.error,
         "metadata": row.metadata,
         "files": files,
@@ -76,6 +76,7 @@ def _file(row: RecordingRow, file: FileRow, links: LinkSigner | None) -> dict[st
         "width": file.width,
         "height": file.height,
         "sha256": file.sha256,
+        "provider": file.provider,
         "url": links.sign(path) if links else path,
     }
 
@@ -119,10 +120,3 @@ def file_name(row: RecordingRow, file: FileRow) -> str:
     parts = (row.room, moment.strftime("%Y-%m-%d_%H-%M"), file.participant_id)
     stem = "-".join(re.sub(r"[^\w.-]+", "_", part).strip("._") or "_" for part in parts)
     return f"{stem[:180]}.{EXTENSIONS.get(file.content_type, 'bin')}"
-
-
-def content_disposition(name: str, *, download: bool) -> str:
-    """RFC 6266, with the ASCII form for clients that know no other."""
-    kind = "attachment" if download else "inline"
-    ascii_name = name.encode("ascii", "replace").decode().replace("?", "_")
-    return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"

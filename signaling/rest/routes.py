@@ -8,7 +8,16 @@ from typing import Final
 
 from aiohttp import web
 
-from signaling.rest import access, health, library, recording_control, rooms, webapp
+from signaling.rest import (
+    access,
+    health,
+    library,
+    objects,
+    recording_control,
+    rooms,
+    usage,
+    webapp,
+)
 from signaling.rest.browsers import add_headers, preflighted
 from signaling.rest.envelope import Handler, enveloped
 from signaling.rest.services import SERVICES, Services, services_of
@@ -35,6 +44,10 @@ API: Final[tuple[web.RouteDef, ...]] = (
     web.get("/api/v1/recordings/{id}/status", library.recording_status),
     web.get("/video-calls/recording/{id}/status", library.recording_status),
     web.get("/api/v1/recordings/{id}/files/{fileId}", library.recording_file),
+    web.get("/api/v1/usage", usage.show_usage),
+    web.get("/objects/{key:.+}", objects.read_object),
+    web.put("/objects/{key:.+}", objects.put_object),
+    web.post("/objects", objects.post_object),
     web.get("/healthz", health.healthz),
     web.get("/readyz", health.readyz),
     web.get("/metrics", health.metrics),

@@ -10,16 +10,20 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from mediaserver.facade import MediaPlane
+from recorder.depots import Depots
+from recorder.diskspace import DiskSpace
 from recorder.service import RecordingService
 from signaling.auth import TokenAuthority, bearer
 from signaling.calls import CallLog
 from signaling.links import LinkSigner
 from signaling.metrics import Counters
+from signaling.playback import Playback
 from signaling.policy import Principal, principal_of
 from signaling.rest.represent import Attendee
 from signaling.settings import Settings
+from signaling.traffic import Traffic
 from storage.catalog import Catalog
-from storage.objects import LocalStore
+from storage.objects.local_signing import LocalSigner
 
 
 class Attendance(Protocol):
@@ -46,7 +50,11 @@ class Services:
     authority: TokenAuthority
     links: LinkSigner
     catalog: Catalog
-    store: LocalStore
+    depots: Depots
+    local_objects: LocalSigner
+    playback: Playback
+    traffic: Traffic
+    space: DiskSpace
     media: MediaPlane
     recordings: RecordingService
     calls: CallLog

@@ -1,22 +1,28 @@
 import { useCallback, useState } from "react";
-import { recordingProgress } from "../api";
+import { recordingProgress, type RecordingProgress } from "../api";
 import { usePolling } from "../state";
+import { stageOf } from "./model";
 
 /** How far the server is with a recording. The list itself notices when it is done. */
 export function Progress({ id, token }: { id: string; token: string }) {
-  const [done, setDone] = useState(0);
+  const [now, setNow] = useState<RecordingProgress | null>(null);
   const poll = useCallback(
-    async (signal: AbortSignal) => {
-      const { progress } = await recordingProgress(token, id, signal);
-      setDone(Math.round(Math.min(1, Math.max(0, progress ?? 0)) * 100));
-    },
+    async (signal: AbortSignal) => setNow(await recordingProgress(token, id, signal)),
     [id, token],
   );
   usePolling(poll, 1000);
+  const { does, waits, percent } = stageOf(now);
   return (
     <div className="progress">
-      <progress value={done} max={100} aria-label="Processing" />
-      <span className="muted">Putting the files together… {done} %</span>
+      <progress value={percent} max={100} aria-label={does} />
+      <span className="muted" data-testid="stage">
+        {does}… {percent} %
+      </span>
+      {waits && (
+        <p className="muted waits" data-testid="waits">
+          {waits}
+        </p>
+      )}
     </div>
   );
 }

@@ -9,6 +9,7 @@ import {
   nameIn,
   peopleIn,
   playable,
+  stageOf,
 } from "./model";
 
 const file = (change: Partial<RecordingFile>): RecordingFile => ({
@@ -55,6 +56,25 @@ describe("status", () => {
     expect(all.filter(isActive)).toEqual(["starting", "recording"]);
     expect(all.filter(isUnderWay)).toEqual(all.slice(0, 4));
     expect(all.map((status) => badgeOf(status).text)).toContain("Ready");
+  });
+});
+
+describe("stage", () => {
+  it("says what is done, and how far it is", () => {
+    expect(stageOf(null)).toMatchObject({ percent: 0, waits: null });
+    expect(stageOf({ status: "processing", progress: 0.456, error: null })).toEqual({
+      does: "Putting the files together",
+      waits: null,
+      percent: 46,
+    });
+    const storing = stageOf({ status: "uploading", progress: 1.2, error: null });
+    expect(storing).toEqual({ does: "Storing the files", waits: null, percent: 100 });
+  });
+
+  it("tells whoever waits that nothing is lost, without the operator's details", () => {
+    const waiting = stageOf({ status: "uploading", progress: 0.5, error: "bucket b at host:9000" });
+    expect(waiting.waits).toContain("safe on the server");
+    expect(waiting.waits).not.toContain("host:9000");
   });
 });
 

@@ -1,6 +1,6 @@
 /** What the library says about recordings. Pure. */
 
-import type { Recording, RecordingFile, RecordingStatus } from "../api";
+import type { Recording, RecordingFile, RecordingProgress, RecordingStatus } from "../api";
 
 const ACTIVE: readonly RecordingStatus[] = ["starting", "recording"];
 const UNDER_WAY: readonly RecordingStatus[] = [...ACTIVE, "processing", "uploading"];
@@ -18,12 +18,33 @@ const BADGES: Record<RecordingStatus, Badge> = {
   starting: { text: "Starting", tone: "danger", pulsing: true },
   recording: { text: "Recording", tone: "danger", pulsing: true },
   processing: { text: "Processing", tone: "warn", pulsing: false },
-  uploading: { text: "Uploading", tone: "warn", pulsing: false },
+  uploading: { text: "Storing", tone: "warn", pulsing: false },
   recorded: { text: "Ready", tone: "ok", pulsing: false },
   failed: { text: "Failed", tone: "danger", pulsing: false },
 };
 
 export const badgeOf = (status: RecordingStatus): Badge => BADGES[status] ?? BADGES.failed;
+
+export interface Stage {
+  does: string;
+  /** What it waits for, in words for people who can't mend it; null while it goes on. */
+  waits: string | null;
+  percent: number;
+}
+
+/** What is being done with a recording after its end; null is not known yet. */
+export function stageOf(now: RecordingProgress | null): Stage {
+  const percent = Math.round(Math.min(1, Math.max(0, now?.progress ?? 0)) * 100);
+  const storing = now?.status === "uploading";
+  const waits = storing
+    ? "The storage can’t be reached. The recording is safe on the server, which tries again by itself."
+    : "The server waits for room or memory, and goes on by itself.";
+  return {
+    does: storing ? "Storing the files" : "Putting the files together",
+    waits: now?.error ? waits : null,
+    percent,
+  };
+}
 
 /** Files a person can play, cameras before screens. */
 export function playable(recording: Recording): RecordingFile[] {

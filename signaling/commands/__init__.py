@@ -1,0 +1,1 @@
+"""The commands of `mediaserver`, in groups; `signaling.cli` puts them together."""

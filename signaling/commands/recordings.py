@@ -1,0 +1,261 @@
+"""`mediaserver recordings list|retry|reupload|prune`: what an operator does with recordings."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from recorder.depots import Depots
+from recorder.journals import journals_root
+from recorder.progress import Progress
+from recorder.recovery import retry
+from recorder.retention import Expired, Retention
+from recorder.reupload import Outcome, Reupload, waiting_recordings
+from signaling.commands.parsing import command, group
+from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, tell
+from signaling.errors import SettingsError, StartError
+from signaling.jobs import SubprocessJobs
+from signaling.links import LIFE
+from signaling.rest.bodies import iso
+from signaling.settings import Settings
+from signaling.stores import open_depots, retention_policy
+from storage.catalog import Catalog, ServerLock
+from storage.errors import CatalogInUse
+from storage.objects import Signer
+
+if TYPE_CHECKING:
+    from signaling.commands.parsing import Commands
+
+PAGE: Final = 200
+PATIENCE: Final = 3  # recordings in a row that a store may refuse before the others are not tried
+
+
+def add_commands(commands: Commands) -> None:
+    actions = group(commands, "recordings", "look at recordings, and bring them where they belong")
+    command(actions, "list", "list recordings, newest first", _list)
+    again = command(
+        actions,
+        "retry",
+        "have the next start finish a failed recording once more",
+        _retry,
+        form="ID",
+        more="Only a failed recording whose journals are kept can be finished again.",
+    )
+    again.add_argument("id", metavar="ID", help="a failed recording whose journals are kept")
+    reupload = command(
+        actions,
+        "reupload",
+        "try now to store what waits for storage",
+        _reupload,
+        form="(ID | --all)",
+        more=(
+            "Finished files that no store has taken yet, and files that went to the fallback"
+            " provider, are tried again by themselves, with growing pauses; this ends the pause."
+            " While the server runs it is told to try; otherwise the files are stored here."
+            " Exit status 1 when something still waits at the end."
+        ),
+    )
+    which = reupload.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", metavar="ID", nargs="?", help="a recording that waits for storage")
+    which.add_argument("--all", action="store_true", help="all recordings that wait for storage")
+    prune = command(
+        actions,
+        "prune",
+        "remove now what RECORDING_RETENTION_* says has been kept long enough",
+        _prune,
+        form="[--dry-run]",
+        more=(
+            "The server does the same once an hour. What is being recorded, finished or stored, and"
+            " what is shared by a link that is still valid, stays."
+        ),
+    )
+    prune.add_argument(
+        "--dry-run", action="store_true", help="only print what would be removed, and why"
+    )
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[tuple[Catalog, Depots]]:
+    """The database and all configured stores. Raises what they raise."""
+    catalog = await Catalog.open(settings.database)
+    try:
+        depots = open_depots(settings)
+        try:
+            yield catalog, depots
+        finally:
+            await depots.close()
+    finally:
+        await catalog.close()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+# --- list, retry ----------------------------------------------------------------------------------
+
+
+def _list(settings: Settings, _given: argparse.Namespace) -> int:
+    asyncio.run(_print_all(settings))
+    return 0
+
+
+async def _print_all(settings: Settings) -> None:
+    catalog = await Catalog.open(settings.database)
+    try:
+        page_number = 1
+        while True:
+            found = await catalog.recordings.find(page=page_number, limit=PAGE)
+            for row in found.items:
+                seconds = f"{row.duration_seconds:.1f} s" if row.duration_seconds else "-"
+                moment = iso(row.started_at or row.created_at)
+                tell(f"{row.id}  {moment}  {row.status:<10}  {seconds:>10}  {row.room}")
+            if page_number * PAGE >= found.total:
+                break
+            page_number += 1
+        tell(f"{found.total} recordings")
+    finally:
+        await catalog.close()
+
+
+def _retry(settings: Settings, given: argparse.Namespace) -> int:
+    asyncio.run(_retry_one(settings, given.id))
+    return 0
+
+
+async def _retry_one(settings: Settings, recording_id: str) -> None:
+    catalog = await Catalog.open(settings.database)
+    try:
+        row = await retry(catalog, settings.data_dir, recording_id)
+    finally:
+        await catalog.close()
+    tell(f"{row.id} will be finished by the next start of the server")
+
+
+# --- reupload -------------------------------------------------------------------------------------
+
+
+def _reupload(settings: Settings, given: argparse.Namespace) -> int:
+    return asyncio.run(_reupload_now(settings, given.id))
+
+
+async def _reupload_now(settings: Settings, recording_id: str | None) -> int:
+    """None is all of them."""
+    async with opened(settings) as (catalog, depots):
+        root = journals_root(settings.data_dir)
+        ids = await waiting_recordings(catalog, root, recording_id)
+        if not ids:
+            tell(await _at_rest(catalog, recording_id))
+            return 0
+        lock = ServerLock(settings.database)
+        try:
+            await lock.take(patience=0)
+        except CatalogInUse:
+            rows = await catalog.deliveries.hurry(recording_id)
+            tell(f"{counted(rows, 'file')} due now: the server that runs does it within seconds")
+            return 0
+        try:
+            fallback = depots.stores.get(depots.fallback or "")
+            work = Reupload(
+                catalog,
+                depots,
+                SubprocessJobs(),
+                root,
+                clock=now,
+                links_last=LIFE if isinstance(fallback, Signer) else timedelta(0),
+            )
+            return await _store_all(work, ids)
+        finally:
+            await lock.release()
+
+
+async def _at_rest(catalog: Catalog, recording_id: str | None) -> str:
+    if recording_id is None:
+        return "nothing waits for storage"
+    row = await catalog.recordings.get(recording_id)
+    if row is None or row.status == "recorded":
+        return f"nothing of recording {recording_id} waits for storage"
+    return f"recording {recording_id} is {row.status}: nothing of it waits for storage yet"
+
+
+async def _store_all(work: Reupload, ids: list[str]) -> int:
+    problems = bad_luck = 0
+    for number, recording_id in enumerate(ids, start=1):
+        problem = await _store(work, recording_id, f"{number} of {len(ids)}")
+        problems += problem
+        bad_luck = bad_luck + 1 if problem else 0
+        if bad_luck == PATIENCE and number < len(ids):
+            tell(
+                f"{counted(len(ids) - number, 'recording')} not tried, as those before were refused"
+            )
+            break
+    return EXIT_REFUSED if problems else 0
+
+
+async def _store(work: Reupload, recording_id: str, place: str) -> bool:
+    """True when something of it waits still."""
+    progress = Progress()
+    line = StatusLine(lambda: f"{recording_id} ({place}): {progress.fraction:.0%}")
+    async with line.running():
+        outcome = await work.once(recording_id, progress)
+    tell(_said_of(outcome))
+    return bool(outcome.problem)
+
+
+def _said_of(outcome: Outcome) -> str:
+    if outcome.problem:
+        return f"FAIL {outcome.recording_id}: {outcome.status}, {outcome.problem}"
+    return f"ok   {outcome.recording_id}: {outcome.status}"
+
+
+# --- prune ----------------------------------------------------------------------------------------
+
+
+def _prune(settings: Settings, given: argparse.Namespace) -> int:
+    if retention_policy(settings).limits_nothing:
+        raise SettingsError(
+            "nothing is ever too old: set RECORDING_RETENTION_DAYS, RECORDING_RETENTION_BYTES or"
+            ' RECORDING_RETENTION_ROOMS, for example RECORDING_RETENTION_DAYS="90"'
+        )
+    return asyncio.run(_prune_now(settings, dry_run=given.dry_run))
+
+
+async def _prune_now(settings: Settings, *, dry_run: bool) -> int:
+    async with opened(settings) as (catalog, depots):
+        retention = Retention(
+            catalog,
+            depots,
+            journals_root(settings.data_dir),
+            retention_policy(settings),
+            clock=now,
+        )
+        removed: list[Expired] = []
+        due = await retention.due()
+        if due and not journals_root(settings.data_dir).is_dir():
+            # their journals are elsewhere, and would bring them back
+            raise StartError(
+                f"MEDIASERVER_DATA_DIR: {settings.data_dir.absolute()} is not the data folder of the"
+                " server that recorded; run this where it runs"
+            )
+        for each in due:
+            done = dry_run or await retention.remove(each)
+            if done:
+                removed.append(each)
+            tell(f"{'' if done else 'FAIL '}{_described(each)}")
+    total = f"{counted(len(removed), 'recording')}, {size(sum(_bytes(each) for each in removed))}"
+    tell(f"{total} would be removed" if dry_run else f"{total} removed")
+    return 0 if len(removed) == len(due) else EXIT_REFUSED
+
+
+def _described(each: Expired) -> str:
+    row = each.row
+    ended = iso(row.stopped_at or row.created_at)
+    return f"{row.id}  {ended}  {size(_bytes(each)):>9}  {row.room}: {each.reason}"
+
+
+def _bytes(each: Expired) -> int:
+    return each.row.size or 0
