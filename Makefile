@@ -29,8 +29,12 @@ help: ## list the targets
 run: $(RUNTIME) $(WEB_ROOT) ## install, build and start the server on http://localhost:7880 (ARGS="--port 8000")
 	@exec $(BIN)/mediaserver serve $(ARGS)
 
+# Tests with real calls in real time want the machine for themselves; the others share its cores.
+QUIET := tests/crash tests/e2e tests/interop tests/media
+
 test: system-packages $(DEV) $(WEB_ROOT) ## install whatever is missing, then run all tests but the long ones
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(QUIET:%=--ignore=%)
+	$(BIN)/python -m pytest -m "not long" $(QUIET)
 	$(NPM) run --silent test
 
 test-long: system-packages $(DEV) $(WEB_ROOT) ## the tests that take minutes
@@ -54,8 +58,9 @@ web: $(WEB_ROOT) ## build the web application into signaling/webroot
 wheel: $(DEV) $(WEB_ROOT) ## build dist/*.whl, web application included
 	$(BIN)/python -m build --wheel
 
-bench: $(DEV) ## measure the media plane (alone on the machine, please)
-	$(BIN)/python -m tests.bench.forwarding $(ARGS)
+bench: system-packages $(DEV) ## measure the media plane and uploads (alone on the machine, please)
+	$(BIN)/python -m tests.bench.forwarding
+	$(BIN)/python -m tests.bench.uploading
 
 clean: ## remove everything that was built; data/ stays
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.rig.browser import chromium, rig_pages
+from tests.rig.ceph import Radosgw
 from tests.rig.server import MediaserverProcess
+from tests.storage.stores import Servers
 
 _numbers = itertools.count(1)
 
@@ -53,6 +56,19 @@ async def pages_url() -> AsyncIterator[str]:
 def data_dir(tmp_path: Path) -> Path:
     """For tests that run, kill and restart their own server."""
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Object stores' servers, each started at its first use."""
+    with ExitStack() as stack:
+        yield Servers(stack)
+
+
+@pytest.fixture(scope="session")
+def s3_gateway(servers: Servers) -> Radosgw:
+    """A real S3, once for all tests."""
+    return servers.s3
 
 
 @pytest.hookimpl(hookwrapper=True)

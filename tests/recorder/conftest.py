@@ -16,3 +16,12 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     yield opened
     await opened.service.close()
     await opened.catalog.close()
+
+
+@pytest_asyncio.fixture
+async def storehouse(tmp_path: Path) -> AsyncIterator[House]:
+    """A house with one clock, which stands still until a test moves it."""
+    opened = await open_house(tmp_path / "storehouse", one_clock=True)
+    yield opened
+    await opened.service.close()
+    await opened.catalog.close()

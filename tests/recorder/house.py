@@ -7,7 +7,7 @@ Nothing waits: `settled` returns when no background task is left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,12 +22,14 @@ from mediaserver.messages import (
     RecordingStarted,
     RoomId,
 )
+from recorder.delivery import Deliverer
+from recorder.depots import Depots
 from recorder.finalize import finalize
 from recorder.jobs import FinalizeResult
 from recorder.service import RecordingService
 from storage.catalog import Catalog, RecordingRow, migrate
 from storage.errors import CatalogUnavailable, StoreUnavailable
-from storage.objects import MemoryStore, StoredObject
+from storage.objects import MemoryStore, ObjectEntry, ObjectInfo, StoredObject
 from tests.recorder.known_media import KnownTrack, audio_track
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -89,15 +91,61 @@ class Jobs:
 
 
 class FlakyStore(MemoryStore):
-    """Refuses the first `refusals` puts."""
+    """Refuses the first `refusals` puts of files, and everything while it is `down`.
+
+    `puts` counts the puts of files that it was asked for.
+    """
 
     refusals = 0
+    down = False
+    reason = "the store is down"
+    puts = 0
 
-    async def put_file(self, key: str, path: Path, content_type: str) -> StoredObject:
+    async def put_file(
+        self, key: str, path: Path, content_type: str, **options: Any
+    ) -> StoredObject:
+        self.puts += 1
+        self._answer()
         if self.refusals:
             self.refusals -= 1
-            raise StoreUnavailable("the store is down")
-        return await super().put_file(key, path, content_type)
+            raise StoreUnavailable(self.reason)
+        return await super().put_file(key, path, content_type, **options)
+
+    async def put_stream(
+        self, key: str, blocks: AsyncIterator[bytes], content_type: str, **options: Any
+    ) -> StoredObject:
+        self._answer()
+        return await super().put_stream(key, blocks, content_type, **options)
+
+    async def head(self, key: str) -> ObjectInfo:
+        self._answer()
+        return await super().head(key)
+
+    async def digest(self, key: str) -> str:
+        self._answer()
+        return await super().digest(key)
+
+    async def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        self._answer()
+        async for block in super().open(key, start, end):
+            yield block
+
+    async def list(self, prefix: str = "") -> AsyncIterator[ObjectEntry]:
+        self._answer()
+        async for entry in super().list(prefix):
+            yield entry
+
+    async def delete(self, key: str) -> None:
+        self._answer()
+        await super().delete(key)
+
+    async def delete_many(self, keys: Collection[str]) -> None:
+        self._answer()
+        await super().delete_many(keys)
+
+    def _answer(self) -> None:
+        if self.down:
+            raise StoreUnavailable(self.reason)
 
 
 @dataclass
@@ -106,6 +154,7 @@ class House:
     catalog: Catalog
     plane: FakePlane = field(default_factory=FakePlane)
     store: FlakyStore = field(default_factory=FlakyStore)
+    fallback: FlakyStore | None = None
     jobs: Jobs = field(default_factory=Jobs)
     now: datetime = NOW
     pauses: list[float] = field(default_factory=list)
@@ -117,10 +166,17 @@ class House:
     def another_service(self, **more: Any) -> RecordingService:
         """As after a restart: the same disk and catalog, no memory."""
         options = {"sleep": self._pause, **more}
+        self.deliverer = Deliverer(
+            self.catalog,
+            self.depots,
+            self.folder / "journals",
+            clock=lambda: self.now,
+            sleep=options["sleep"],
+        )
         service = RecordingService(
             media=self.plane,
             catalog=self.catalog,
-            store=self.store,
+            deliverer=self.deliverer,
             jobs=self.jobs,
             data_dir=self.folder,
             clock=lambda: self.now,
@@ -131,6 +187,18 @@ class House:
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
+
+    @property
+    def depots(self) -> Depots:
+        """The main store is the provider "memory", the fallback, if there is one, "fallback"."""
+        if self.fallback is None:
+            return Depots({"memory": self.store}, "memory")
+        return Depots({"memory": self.store, "fallback": self.fallback}, "memory", "fallback")
+
+    def open_fallback(self) -> FlakyStore:
+        self.fallback = FlakyStore()
+        self.service = self.another_service()
+        return self.fallback
 
     @property
     def statuses(self) -> list[str]:
@@ -196,8 +264,13 @@ class House:
         await (service or self.service).idle()
 
 
-async def open_house(folder: Path) -> House:
+async def open_house(folder: Path, *, one_clock: bool = False) -> House:
+    """With `one_clock` the catalog has the house's, which stands still until a test moves it."""
     folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{folder / 'catalog.db'}"
     await migrate(url)
-    return House(folder, await Catalog.open(url))
+    if not one_clock:
+        return House(folder, await Catalog.open(url))
+    catalog = await Catalog.open(url, clock=lambda: house.now)
+    house = House(folder, catalog)
+    return house

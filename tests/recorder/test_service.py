@@ -237,7 +237,7 @@ async def test_an_object_that_does_not_read_back_is_stored_again(house: House) -
 
 
 async def test_a_store_that_will_never_take_it_fails_it(house: House) -> None:
-    async def refuse(key: str, path: object, content_type: str) -> StoredObject:
+    async def refuse(key: str, path: object, content_type: str, **_options: object) -> StoredObject:
         raise BadKey("no such key")
 
     house.store.put_file = refuse  # type: ignore[method-assign]

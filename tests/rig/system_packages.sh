@@ -23,6 +23,9 @@ else
   need ffmpeg command -v ffprobe
   need postgresql has_postgres
   need fonts-dejavu-core has_fonts
+  for program in radosgw ceph-mon ceph-osd; do need "$program" command -v "$program"; done
+  need ceph-common command -v ceph
+  need faketime command -v faketime
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,26 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from recorder.delivery import Deliverer
+from recorder.diskspace import DiskSpace
 from recorder.jobs import FinalizeResult
+from recorder.journals import journals_root
 from recorder.service import RecordingService
 from signaling.accesslog import AccessLog
 from signaling.auth import TokenAuthority, VideoGrants
 from signaling.calls import CallLog
 from signaling.links import LinkSigner
 from signaling.metrics import Counters
+from signaling.playback import Playback
 from signaling.policy import RoomRole, room_grants
 from signaling.rest.routes import build_application
 from signaling.rest.services import Lifecycle, Services
 from signaling.settings import Settings, load_settings
+from signaling.stores import open_depots
+from signaling.traffic import Traffic
 from storage.catalog import Catalog, FileRow, RecordingRow, migrate, new_file_id
-from storage.objects import LocalStore
+from storage.objects import LocalStore, ObjectStore
+from storage.objects.local_signing import LocalSigner
 from tests.signaling.fake_media import FakeMediaPlane
 
 KEYS = {"key": "the secret of the house, 32 and more"}
@@ -123,9 +130,14 @@ class House:
         return call.id
 
     async def recorded(
-        self, room: str, *identities: str, content: bytes = b"webm bytes", **changes: Any
+        self,
+        room: str,
+        *identities: str,
+        content: bytes = b"webm bytes",
+        provider: str = "local",
+        **changes: Any,
     ) -> RecordingRow:
-        """A finished recording of a finished call, with one stored file."""
+        """A finished recording of a finished call, with one file that is stored at `provider`."""
         call_id = await self.call_with(room, *identities or ("hanna",))
         recordings = self.services.catalog.recordings
         row = await recordings.create(
@@ -141,7 +153,7 @@ class House:
         source.write_bytes(content)
         file_id = new_file_id()
         key = f"recordings/r/{row.id}/{file_id}.webm"
-        await self.services.store.put_file(key, source, "video/webm")
+        await self.services.depots.store(provider).put_file(key, source, "video/webm")
         file = FileRow(
             id=file_id,
             kind="participant",
@@ -154,6 +166,7 @@ class House:
             sha256=hashlib.sha256(content).hexdigest(),
             key=key,
             start_seconds=0.0,
+            provider=provider,
         )
         return await recordings.set_files(row.id, [file])
 
@@ -193,9 +206,13 @@ async def _answer(response: ClientResponse) -> Answer:
 
 
 @asynccontextmanager
-async def house(data_dir: Path, **settings: str) -> AsyncIterator[House]:
+async def house(
+    data_dir: Path, stores: Mapping[str, ObjectStore] | None = None, **settings: str
+) -> AsyncIterator[House]:
+    """`stores` stand in for those that the settings would open."""
     flags = {"data_dir": str(data_dir), **settings}
-    async with _services(load_settings(flags, env_file=None)) as (services, doors, media):
+    opened = _services(load_settings(flags, env_file=None), stores or {})
+    async with opened as (services, doors, media):
         app = build_application(services, (), webroot=data_dir / "webroot")
         server = TestServer(app)
         await server.start_server(
@@ -211,7 +228,7 @@ async def house(data_dir: Path, **settings: str) -> AsyncIterator[House]:
 
 @asynccontextmanager
 async def _services(
-    settings: Settings,
+    settings: Settings, stores: Mapping[str, ObjectStore]
 ) -> AsyncIterator[tuple[Services, Doors, FakeMediaPlane]]:
     await migrate(settings.database)
     catalog = await Catalog.open(settings.database)
@@ -219,13 +236,17 @@ async def _services(
     await media.start()
     store = LocalStore(settings.recordings_dir)
     await store.prepare()
+    depots = open_depots(settings)
+    depots = replace(depots, stores={**depots.stores, **stores})
+    space = DiskSpace(settings.data_dir, settings.disk_low_mb << 20)
     recordings = RecordingService(
         media=media,
         catalog=catalog,
-        store=store,
+        deliverer=Deliverer(catalog, depots, journals_root(settings.data_dir), clock=_now),
         jobs=NothingToFinalize(),
         data_dir=settings.data_dir,
-        clock=lambda: datetime.now(UTC),
+        clock=_now,
+        space=space,
     )
     media.set_event_handler(recordings.handle)  # type: ignore[arg-type]
     services = Services(
@@ -233,7 +254,11 @@ async def _services(
         authority=TokenAuthority(KEYS),
         links=LinkSigner(KEYS),
         catalog=catalog,
-        store=store,
+        depots=depots,
+        local_objects=LocalSigner(store, "", KEYS["key"].encode()),
+        playback=Playback(settings, depots),
+        traffic=Traffic(catalog, _now),
+        space=space,
         media=media,
         recordings=recordings,
         calls=CallLog(catalog, recordings),
@@ -247,3 +272,7 @@ async def _services(
         async with asyncio.timeout(10):
             await recordings.close()
         await catalog.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

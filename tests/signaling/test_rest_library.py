@@ -17,7 +17,7 @@ FIELDS = {
 FILE_FIELDS = {
     *("id", "kind", "participantId", "contentType", "size", "durationSeconds", "width"),
     *("height", "sha256", "url"),
-    *("participantName", "source", "startSeconds"),  # beyond the contract
+    *("participantName", "source", "startSeconds", "provider"),  # beyond the contract
 }
 
 
@@ -31,6 +31,7 @@ async def test_a_recording_as_the_contract_has_it(home: House) -> None:
     assert data["url"] == file["url"]
     assert (data["size"], file["participantId"]) == (10, "ada")
     assert file["sha256"] == hashlib.sha256(b"some media").hexdigest()
+    assert (data["provider"], file["provider"]) == ("local", "local")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ async def test_who_may_look(home: House, end: str) -> None:
 async def test_deleting_takes_the_object_along(home: House) -> None:
     row = await home.recorded("a", "hanna", "paul")
     path = f"/api/v1/recordings/{row.id}"
-    stored = home.services.store.path(row.files[0].key)
+    stored = home.services.depots.store("local").path(row.files[0].key)
     for token in (home.participant("a"), home.host("b")):
         assert (await home.request("DELETE", path, token)).status == 403
     assert stored.exists()
@@ -250,6 +251,6 @@ async def test_downloads_have_a_name_for_people(home: House) -> None:
 
 async def test_a_file_that_is_gone_from_the_store(home: House) -> None:
     row = await home.recorded("a")
-    await home.services.store.delete(row.files[0].key)
+    await home.services.depots.store("local").delete(row.files[0].key)
     answer = await home.get(file_path(row), home.host("a"))
     assert (answer.status, answer.code) == (404, "object_not_found")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mediaserver.messages import RecordingId, RecordingStarted
-from tests.signaling.house import House
+from tests.signaling.house import House, house
 
 START, STOP = "/api/v1/rooms/r/recording/start", "/api/v1/rooms/r/recording/stop"
 
@@ -119,6 +120,18 @@ async def test_no_starts_while_the_server_stops(home: House) -> None:
     answer = await home.post(START, home.host("r"))
     assert (answer.status, answer.code) == (503, "stopping")
     assert "Retry-After" in answer.headers
+
+
+async def test_a_disk_that_is_low_refuses_starts_and_nothing_else(tmp_path: Path) -> None:
+    async with house(tmp_path, disk_low_mb="1000000000") as home:
+        await home.enter("r", "hanna")
+        for path in (START, f"/video-calls/{await call_id(home)}/recording/start"):
+            answer = await home.post(path, home.host("r"))
+            assert (answer.status, answer.code) == (507, "disk_low")
+            assert "1000000000 MiB" in answer.json["error"]["message"]
+        assert (await home.get("/api/v1/recordings", home.host("r"))).data["total"] == 0
+        assert (await home.get("/readyz")).status == 200
+        assert await call_id(home)
 
 
 # --- calls and rooms ------------------------------------------------------------------------------

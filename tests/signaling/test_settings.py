@@ -60,7 +60,6 @@ def test_lists_and_pairs_are_comma_separated(monkeypatch: pytest.MonkeyPatch) ->
         ({"MEDIASERVER_PUBLIC_IP": "0.0.0.0"}, ["0.0.0.0", "reach"]),
         ({"MEDIASERVER_PUBLIC_IP": "example.com"}, ["not an IP address"]),
         ({"ALLOWED_ORIGINS": "https://a.example/path"}, ["not an origin"]),
-        ({"RECORDING_STORAGE_PROVIDER": "s3"}, ["not built yet", "local"]),
         ({"RECORDING_STORAGE_PROVIDER": "floppy"}, ["floppy", "local"]),
         ({"MEDIASERVER_LOG_LEVEL": "loud"}, ["loud", "warning"]),
         ({"MEDIASERVER_KEYS": "no pair"}, ["key: secret"]),
@@ -77,6 +76,12 @@ def test_a_wrong_one_is_named_with_an_example(
     assert f'for example {name}="' in message
     assert "\n" not in message
     assert not [word for word in words if word not in message], message
+
+
+def test_a_provider_names_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = refusal(monkeypatch, RECORDING_STORAGE_PROVIDER="s3")
+    assert message.startswith("RECORDING_S3_BUCKET (--recording-s3-bucket): ")
+    assert 'for example RECORDING_S3_BUCKET="' in message
 
 
 @pytest.mark.parametrize(

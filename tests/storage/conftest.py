@@ -1,8 +1,11 @@
-"""Both object stores, and catalogs on both databases. PostgreSQL is real: a throwaway cluster."""
+"""Every object store, and catalogs on both databases. The servers are real ones, and throwaway."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import itertools
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,8 +13,11 @@ import pytest
 import pytest_asyncio
 
 from storage.catalog import Catalog, migrate
-from storage.objects import LocalStore, MemoryStore, ObjectStore
+from storage.objects import ObjectStore, RetryPolicy, StoredObject
 from tests.storage.cluster import Cluster, running_cluster
+from tests.storage.contents import LARGE, WEBM, Put, counting
+from tests.storage.stores import STORES, Network, Servers, unfinished
+from tests.storage.virtual_time import VirtualTime
 
 SHARED_DATABASE = "catalog"  # emptied rather than made anew for each test: ten times as fast
 _numbers = itertools.count(1)
@@ -43,7 +49,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     cluster: Cluster = request.getfixturevalue("postgresql")
     url = cluster.url(SHARED_DATABASE)
     await migrate(url)
-    cluster.query(SHARED_DATABASE, "TRUNCATE recordings, calls, invites CASCADE")
+    cluster.query(SHARED_DATABASE, "TRUNCATE recordings, calls, invites, traffic CASCADE")
     return url
 
 
@@ -67,6 +73,61 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-@pytest.fixture(params=["local", "memory"])
-def store(request: pytest.FixtureRequest, root: Path) -> ObjectStore:
-    return LocalStore(root) if request.param == "local" else MemoryStore()
+@pytest.fixture(params=STORES)
+def kind(request: pytest.FixtureRequest) -> str:
+    """What kind of store the test gets; a test may choose others, by parametrising this."""
+    kind: str = request.param
+    return kind
+
+
+@pytest_asyncio.fixture
+async def store(
+    kind: str, servers: Servers, root: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[ObjectStore]:
+    """An empty store; nothing that a put began may be left in it at the end."""
+    seed = zlib.crc32(request.node.name.encode())
+    async with servers.store(kind, root, seed) as opened:
+        yield opened
+        assert await unfinished(opened) == []
+
+
+@pytest.fixture
+def put(store: ObjectStore, tmp_path: Path) -> Put:
+    """Put bytes rather than a file."""
+
+    async def put(key: str, content: bytes = b"content", content_type: str = WEBM) -> StoredObject:
+        source = tmp_path / hashlib.sha256(key.encode(errors="replace") + content).hexdigest()
+        source.write_bytes(content)
+        return await store.put_file(key, source, content_type)
+
+    return put
+
+
+@pytest.fixture(params=["s3", "gcs", "vercel"])
+def provider(request: pytest.FixtureRequest) -> str:
+    """Whose server is behind a network; a test may choose others, by parametrising this."""
+    provider: str = request.param
+    return provider
+
+
+@pytest.fixture
+def policy() -> RetryPolicy:
+    """A test may choose another, by parametrising this."""
+    return RetryPolicy()
+
+
+@pytest_asyncio.fixture
+async def network(provider: str, policy: RetryPolicy, servers: Servers) -> AsyncIterator[Network]:
+    await asyncio.to_thread(servers.empty, provider)
+    proxy, time = servers.proxy(provider), VirtualTime()
+    store = servers.connect(provider, proxy.url, time.retrier(policy))
+    yield Network(store, proxy, time)
+    proxy.down = False
+    await store.close()
+
+
+@pytest.fixture
+def large_file(tmp_path: Path) -> Path:
+    path = tmp_path / "large"
+    path.write_bytes(counting(LARGE))
+    return path

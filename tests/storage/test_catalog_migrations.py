@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from storage.catalog import Catalog, migrate, pending_migrations
 from storage.catalog.address import parse_address
 from storage.catalog.database import Database
+from storage.catalog.migration import MIGRATIONS
 from storage.catalog.tables import metadata
-from storage.errors import CatalogOutdated, CatalogTooNew, CatalogUnavailable
+from storage.errors import BadValue, CatalogOutdated, CatalogTooNew, CatalogUnavailable
 
 MIGRATE_PROGRAM = """
 import asyncio, json, sys
@@ -63,7 +69,16 @@ def definitions(connection: Connection) -> list[tuple[Any, ...]]:
             "WHERE conrelid <> 0 AND conname NOT LIKE 'alembic%' ORDER BY 1"
         )
     rows = connection.execute(text(statement))
-    return [tuple(" ".join(str(cell).split()) for cell in row) for row in rows]
+    return [tuple(_in_any_order(str(cell)) for cell in row) for row in rows]
+
+
+def _in_any_order(sql: str) -> str:
+    """A definition whose outermost list is sorted: a later column stands where it was added."""
+    before, bracket, inner = " ".join(sql.split()).partition("(")
+    if not before.startswith("CREATE TABLE"):
+        return before + bracket + inner
+    items = re.split(r",\s*(?![^()]*\))", inner.rstrip(") ") + ")")
+    return before.replace('"', "") + " | ".join(sorted(item.strip(" )") for item in items))
 
 
 async def test_a_new_database_goes_from_nothing_to_head(empty_url: str) -> None:
@@ -166,3 +181,88 @@ async def test_a_path_with_a_percent_sign(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/100 %(here)s.db"
     assert await migrate(url) != ()
     assert (tmp_path / "100 %(here)s.db").is_file()
+
+
+# --- what older programs wrote --------------------------------------------------------------------
+
+ROWS_OF_0001 = (
+    "INSERT INTO recordings (id, room, status, mode, started_by, size, provider, metadata,"
+    " created_at) VALUES ('RC_1', 'physics', 'recorded', 'tracks', 'host', 7000000000, 'local',"
+    """ '{"title": "Ωmega"}', '2026-01-02 12:00:00.123456')""",
+    "INSERT INTO recordings (id, room, status, mode, started_by, provider, metadata, created_at)"
+    " VALUES ('RC_2', 'physics', 'recording', 'tracks', 'host', 'local', '{}',"
+    " '2026-01-02 13:00:00.000000')",
+    *(
+        "INSERT INTO recording_files (id, recording_id, position, kind, participant_id,"
+        " content_type, size, duration_seconds, sha256, key, start_seconds, participant_name,"
+        f" source) VALUES ('FI_{number}', 'RC_1', {number}, 'participant', 'alice', 'video/webm',"
+        f" 3500000000, 2.5, 'abab', 'recordings/physics/RC_1/FI_{number}.webm', 0.0, 'Alice',"
+        " 'camera')"
+        for number in (1, 2)
+    ),
+    "INSERT INTO invites (code_hash, room, role, expires_at, uses, created_by)"
+    " VALUES ('hash', 'physics', 'host', '2030-01-01 00:00:00.000000', 3, 'host')",
+)
+
+
+async def go_to(url: str, revision: str, step: Callable[[Config, str], None]) -> None:
+    """Alembic itself, to a revision that is not the newest."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+
+    def run(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        step(config, revision)
+
+    database = await Database.open(parse_address(url))
+    async with database.write() as connection:
+        await connection.run_sync(run)
+    await database.close()
+
+
+async def in_the_catalog(url: str) -> tuple[Any, ...]:
+    catalog = await Catalog.open(url)
+    rows = await catalog.recordings.find()
+    invite = await catalog.invites.redeem("hash", datetime(2026, 1, 1, tzinfo=UTC))
+    await catalog.close()
+    return rows.items, invite.uses
+
+
+async def test_rows_of_the_first_version_are_kept_and_are_local(empty_url: str) -> None:
+    await go_to(empty_url, "0001", command.upgrade)
+    await execute(empty_url, *ROWS_OF_0001)
+    assert (await migrate(empty_url))[0] == "0002"
+    (second, first), uses = await in_the_catalog(empty_url)
+    assert (first.id, first.status, first.size) == ("RC_1", "recorded", 7_000_000_000)
+    assert first.metadata == {"title": "Ωmega"}
+    assert first.created_at == datetime(2026, 1, 2, 12, 0, 0, 123456, UTC)
+    assert [(file.id, file.provider) for file in first.files] == [
+        ("FI_1", "local"),
+        ("FI_2", "local"),
+    ]
+    assert first.files[0].key == "recordings/physics/RC_1/FI_1.webm"
+    assert (first.shared_until, second.files, second.status) == (None, (), "recording")
+    assert uses == 4
+
+
+async def test_a_new_file_has_to_say_where_it_is(empty_url: str) -> None:
+    """The default was for the rows that were there, not for those to come."""
+    await go_to(empty_url, "0001", command.upgrade)
+    await execute(empty_url, *ROWS_OF_0001)
+    await migrate(empty_url)
+    with pytest.raises(BadValue):
+        await execute(empty_url, ROWS_OF_0001[2].replace("FI_1", "FI_3"))
+
+
+async def test_going_back_to_the_first_version_keeps_its_rows(empty_url: str) -> None:
+    await migrate(empty_url)
+    await go_to(empty_url, "0001", command.downgrade)
+    await execute(empty_url, *ROWS_OF_0001)
+    await migrate(empty_url)
+    before = await in_the_catalog(empty_url)
+    await go_to(empty_url, "0001", command.downgrade)
+    await migrate(empty_url)
+    rows, uses = await in_the_catalog(empty_url)
+    assert rows == before[0]
+    assert len(rows[1].files) == 2
+    assert uses == before[1] + 1
