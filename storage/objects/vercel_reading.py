@@ -64,7 +64,7 @@ async def opened_at(
                 raise _changed(key)
             return None
         if not found:
-            raise EndpointWrong(f"could not {doing}: what answers is not Vercel Blob")
+            raise EndpointWrong(f"could not {doing}: what answers is not Vercel Blob", passing=True)
         if version is not None and not same_version(found, version):
             raise _changed(key)
         stop = _stop(response, start, end)
