@@ -139,8 +139,6 @@ class Finisher:
         if row.status != Status.PROCESSING:
             row = await self.step(row, Step.RECOVERED)
         journals = self._root / row.id
-        if not self._root.is_dir():
-            raise JobPostponed(f"there is no folder {self._root}: is the data folder mounted?")
         if not journals.is_dir():
             raise NoMedia(NO_MEDIA)
         result = await self._jobs.finalize(journals, journals / OUTPUT_NAME, progress.tell)

@@ -17,7 +17,7 @@ from recorder.retention import Expired, Retention
 from recorder.reupload import Outcome, Reupload, waiting_recordings
 from signaling.commands.parsing import command, group
 from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, tell
-from signaling.errors import SettingsError, StartError
+from signaling.errors import SettingsError
 from signaling.jobs import SubprocessJobs
 from signaling.links import LIFE
 from signaling.rest.bodies import iso
@@ -235,12 +235,6 @@ async def _prune_now(settings: Settings, *, dry_run: bool) -> int:
         )
         removed: list[Expired] = []
         due = await retention.due()
-        if due and not journals_root(settings.data_dir).is_dir():
-            # their journals are elsewhere, and would bring them back
-            raise StartError(
-                f"MEDIASERVER_DATA_DIR: {settings.data_dir.absolute()} is not the data folder of the"
-                " server that recorded; run this where it runs"
-            )
         for each in due:
             done = dry_run or await retention.remove(each)
             if done:
