@@ -44,18 +44,18 @@ from signaling.datadir import lock_data_dir, prepare_folder
 from signaling.errors import StartError
 from signaling.http_guard import GuardedRunner
 from signaling.jobs import SubprocessJobs
-from signaling.links import LIFE, LinkSigner
+from signaling.links import LinkSigner
 from signaling.livekit.rooms import Conferences
 from signaling.metrics import Counters
 from signaling.playback import Playback
 from signaling.rest.routes import build_application
 from signaling.rest.services import Lifecycle, Services
 from signaling.settings import Settings
-from signaling.stores import open_depots, retention_policy
+from signaling.stores import links_last, open_depots, retention_policy
 from signaling.traffic import Traffic
 from storage.catalog import Catalog, RecordingRow, ServerLock, migrate
 from storage.errors import StorageError, StoreMisconfigured
-from storage.objects import LocalStore, Signer
+from storage.objects import LocalStore
 from storage.objects.local_signing import LocalSigner
 
 log: Final = logging.getLogger(__name__)
@@ -253,8 +253,7 @@ def _local_signer(depots: Depots, keys: Mapping[str, str]) -> LocalSigner:
 def _keeper(settings: Settings, services: Services, deliverer: Deliverer) -> Keeper:
     """What is looked after while the server runs."""
     catalog, depots = services.catalog, services.depots
-    links_last = LIFE if isinstance(depots.stores.get(depots.fallback or ""), Signer) else None
-    homecoming = Homecoming(catalog, depots, clock=_now, links_last=links_last or timedelta(0))
+    homecoming = Homecoming(catalog, depots, clock=_now, links_last=links_last(depots))
     retention = Retention(
         catalog,
         depots,

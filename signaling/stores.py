@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
 from recorder.depots import Depots
 from recorder.retention import RetentionPolicy, Rule
+from signaling.links import LIFE
 from signaling.settings import Settings
 from signaling.storage_settings import NEEDED, configured
-from storage.objects import LocalStore, ObjectStore, Retrier
+from storage.objects import LocalStore, ObjectStore, Retrier, Signer
 
 
 def open_depots(settings: Settings) -> Depots:
@@ -106,6 +108,12 @@ def _vercel_blob(settings: Settings, retrier: Retrier | None) -> ObjectStore:
         api_url=settings.vercel_blob_api_url or None,
         retrier=retrier,
     )
+
+
+def links_last(depots: Depots) -> timedelta:
+    """How long a link that was handed out for the fallback may be in use."""
+    fallback = depots.stores.get(depots.fallback or "")
+    return LIFE if isinstance(fallback, Signer) else timedelta(0)
 
 
 def retention_policy(settings: Settings) -> RetentionPolicy:

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from recorder.depots import Depots
@@ -19,13 +19,11 @@ from signaling.commands.parsing import command, group
 from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, tell
 from signaling.errors import SettingsError
 from signaling.jobs import SubprocessJobs
-from signaling.links import LIFE
 from signaling.rest.bodies import iso
 from signaling.settings import Settings
-from signaling.stores import open_depots, retention_policy
+from signaling.stores import links_last, open_depots, retention_policy
 from storage.catalog import Catalog, ServerLock
 from storage.errors import CatalogInUse
-from storage.objects import Signer
 
 if TYPE_CHECKING:
     from signaling.commands.parsing import Commands
@@ -159,14 +157,13 @@ async def _reupload_now(settings: Settings, recording_id: str | None) -> int:
             tell(f"{counted(rows, 'file')} due now: the server that runs does it within seconds")
             return 0
         try:
-            fallback = depots.stores.get(depots.fallback or "")
             work = Reupload(
                 catalog,
                 depots,
                 SubprocessJobs(),
                 root,
                 clock=now,
-                links_last=LIFE if isinstance(fallback, Signer) else timedelta(0),
+                links_last=links_last(depots),
             )
             return await _store_all(work, ids)
         finally:
