@@ -8,6 +8,8 @@ from storage.catalog.invites import InviteRepository
 from storage.catalog.lock import ServerLock
 from storage.catalog.migration import migrate, pending_migrations
 from storage.catalog.recordings import RecordingRepository
+from storage.catalog.renders import RenderRepository
+from storage.catalog.rooms import RoomRepository
 from storage.catalog.rows import (
     CallRow,
     DeliveryChanges,
@@ -17,10 +19,14 @@ from storage.catalog.rows import (
     Page,
     RecordingChanges,
     RecordingRow,
+    RenderChanges,
+    RenderRow,
     TrafficRow,
     UsageRow,
+    WebhookRow,
 )
 from storage.catalog.usage import UsageRepository
+from storage.catalog.webhooks import WebhookRepository
 
 __all__ = [
     "CallRepository",
@@ -36,10 +42,16 @@ __all__ = [
     "RecordingChanges",
     "RecordingRepository",
     "RecordingRow",
+    "RenderChanges",
+    "RenderRepository",
+    "RenderRow",
+    "RoomRepository",
     "ServerLock",
     "TrafficRow",
     "UsageRepository",
     "UsageRow",
+    "WebhookRepository",
+    "WebhookRow",
     "migrate",
     "new_call_id",
     "new_file_id",

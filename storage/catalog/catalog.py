@@ -12,7 +12,10 @@ from storage.catalog.deliveries import DeliveryRepository
 from storage.catalog.invites import InviteRepository
 from storage.catalog.migration import pending_on
 from storage.catalog.recordings import RecordingRepository
+from storage.catalog.renders import RenderRepository
+from storage.catalog.rooms import RoomRepository
 from storage.catalog.usage import UsageRepository
+from storage.catalog.webhooks import WebhookRepository
 from storage.errors import CatalogOutdated
 
 OUTDATED = "the database {} is older than this program: run mediaserver migrate"
@@ -30,6 +33,9 @@ class Catalog:
         self.recordings = RecordingRepository(database, clock)
         self.deliveries = DeliveryRepository(database, clock)
         self.usage = UsageRepository(database)
+        self.renders = RenderRepository(database, clock)
+        self.rooms = RoomRepository(database, clock)
+        self.webhooks = WebhookRepository(database, clock)
         self.calls = CallRepository(database, clock)
         self.invites = InviteRepository(database)
 

@@ -46,6 +46,18 @@ class DeliveryRepository:
                 await connection.execute(insert(deliveries), [asdict(row) for row in rows])
         return tuple(rows)
 
+    async def add(self, recording_id: str, file: FileRow, path: str) -> DeliveryRow:
+        """One file more in `waiting`, due now; instead of its row if there is one.
+
+        Raises BadValue when there is no such recording.
+        """
+        now = self._clock()
+        row = DeliveryRow(file.id, recording_id, "waiting", path, file, 0, now, None, now)
+        async with self._database.write() as connection:
+            await connection.execute(delete(deliveries).where(deliveries.c.id == row.id))
+            await connection.execute(insert(deliveries).values(asdict(row)))
+        return row
+
     async def of(self, recording_id: str) -> tuple[DeliveryRow, ...]:
         """The recording's deliveries in the order of their local paths."""
         return await self._find(deliveries.c.recording_id == recording_id)

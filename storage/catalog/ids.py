@@ -15,5 +15,13 @@ def new_call_id() -> str:
     return "CA_" + secrets.token_urlsafe(RANDOM_BYTES)
 
 
+def new_render_id() -> str:
+    return "RN_" + secrets.token_urlsafe(RANDOM_BYTES)
+
+
+def new_webhook_id() -> str:
+    return "EV_" + secrets.token_urlsafe(RANDOM_BYTES)
+
+
 def new_file_id() -> str:
     return "FI_" + secrets.token_urlsafe(RANDOM_BYTES)

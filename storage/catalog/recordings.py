@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.catalog.database import ConstraintViolated, Database
 from storage.catalog.ids import new_recording_id
-from storage.catalog.rows import FileRow, Page, RecordingChanges, RecordingRow
-from storage.catalog.tables import ACTIVE_STATUSES, recording_files, recordings
+from storage.catalog.rows import FileRow, Page, RecordingChanges, RecordingRow, WebhookRow
+from storage.catalog.tables import ACTIVE_STATUSES, recording_files, recordings, webhooks
 from storage.errors import BadValue, DuplicateActive, RowNotFound, StatusConflict
 
 RACE_ATTEMPTS = 10
@@ -25,12 +25,21 @@ FILE_COLUMNS = [
 ]
 
 
+Announce = Callable[[RecordingRow], Sequence[WebhookRow]]
+"""What the outbox has to hold because a recording got to its status. Must not raise."""
+
+
 class RecordingRepository:
-    """The table of recordings. Every method is one transaction; all raise CatalogUnavailable."""
+    """The table of recordings. Every method is one transaction; all raise CatalogUnavailable.
+
+    When `announce` is set, what it makes of a row is in the outbox of webhooks with the change of
+    status itself: neither is there without the other, whatever dies when.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self.announce: Announce | None = None
 
     async def create(
         self,
@@ -40,6 +49,7 @@ class RecordingRepository:
         mode: str = "tracks",
         id: str | None = None,
         created_at: datetime | None = None,
+        options: Mapping[str, Any] | None = None,
         **columns: Unpack[RecordingChanges],
     ) -> RecordingRow:
         """A new row: status "starting" and provider "local" unless `columns` say otherwise.
@@ -56,13 +66,16 @@ class RecordingRepository:
             "provider": "local",
             "metadata": {},
             "created_at": created_at or self._clock(),
+            "options": dict(options or {}),
             **_known(columns),
         }
         for _ in range(RACE_ATTEMPTS):
             try:
                 async with self._database.write() as connection:
                     await connection.execute(insert(recordings).values(values))
-                    return await _one(connection, values["id"])
+                    row = await _one(connection, values["id"])
+                    await self._put_out(connection, row)
+                    return row
             except ConstraintViolated:
                 if values["status"] not in ACTIVE_STATUSES:
                     raise
@@ -158,6 +171,8 @@ class RecordingRepository:
             async with self._database.write() as connection:
                 changed = await connection.execute(statement)
                 row = await _one(connection, recording_id)
+                if changed.rowcount and "status" in changes:
+                    await self._put_out(connection, row)
         except ConstraintViolated:
             if (present := await self.get(recording_id)) is not None:
                 await self._refuse_second(present.room)
@@ -181,6 +196,40 @@ class RecordingRepository:
                 await connection.execute(insert(recording_files), rows)
             return await _one(connection, recording_id)
 
+    async def add_file(self, recording_id: str, file: FileRow) -> RecordingRow:
+        """One file more, at the end, its size added to the recording's; instead of the one with its
+        id if there is one. Raises RowNotFound, BadValue.
+        """
+        async with self._database.write() as connection:
+            row = await _one(connection, recording_id)
+            others = [each for each in row.files if each.id != file.id]
+            places = select(func.max(recording_files.c.position)).where(
+                recording_files.c.recording_id == recording_id
+            )
+            last = await connection.scalar(places)
+            await connection.execute(
+                delete(recording_files).where(
+                    recording_files.c.recording_id == recording_id,
+                    recording_files.c.id == file.id,
+                )
+            )
+            await connection.execute(
+                insert(recording_files),
+                [
+                    {
+                        "recording_id": recording_id,
+                        "position": 0 if last is None else last + 1,
+                        **asdict(file),
+                    }
+                ],
+            )
+            await connection.execute(
+                update(recordings)
+                .where(recordings.c.id == recording_id)
+                .values(size=sum(each.size for each in others) + file.size)
+            )
+            return await _one(connection, recording_id)
+
     async def delete(
         self, recording_id: str, expected_status: Collection[str] | None = None
     ) -> None:
@@ -196,6 +245,10 @@ class RecordingRepository:
             left = await _rows(connection, _by_id(recording_id))
         if left:
             raise StatusConflict(f"recording {recording_id} is {left[0].status}", left[0].status)
+
+    async def _put_out(self, connection: AsyncConnection, row: RecordingRow) -> None:
+        if self.announce is not None and (rows := self.announce(row)):
+            await connection.execute(insert(webhooks), [asdict(each) for each in rows])
 
     async def _refuse_second(self, room: str) -> None:
         """Raises DuplicateActive if the room has an active recording now."""
@@ -238,4 +291,7 @@ async def _rows(connection: AsyncConnection, statement: Select[Any]) -> tuple[Re
         )
         for recording_id, *fields in await connection.execute(chosen):
             files[recording_id].append(FileRow(*fields))
-    return tuple(RecordingRow(**row, files=tuple(files[row["id"]])) for row in found)
+    return tuple(
+        RecordingRow(**{**row, "options": row["options"] or {}, "files": tuple(files[row["id"]])})
+        for row in found
+    )

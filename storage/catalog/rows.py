@@ -31,6 +31,8 @@ class FileRow:
     participant_name: str = ""
     source: str = ""  # camera (with microphone) or screen (with its sound)
     provider: str = "local"  # whose store has the object
+    role: str = ""  # of a derived file: poster, strip, cues, playlist, media; see recorder.jobs
+    derived_from: str | None = None  # id of the file that it was made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class RecordingRow:
     integrity: dict[str, Any] | None
     created_at: datetime
     shared_until: datetime | None = None  # a link to it is valid until then
+    options: dict[str, Any] = field(default_factory=dict)  # how it was asked for; never changes
     files: tuple[FileRow, ...] = field(default=())
 
 
@@ -124,6 +127,45 @@ class RecordingChanges(TypedDict, total=False):
     metadata: dict[str, Any]
     integrity: dict[str, Any] | None
     shared_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenderRow:
+    """A composite that was asked for. `file_id` is the recording's file that it became."""
+
+    id: str
+    recording_id: str
+    status: str  # queued, rendering, uploading, done, failed, cancelled
+    options: dict[str, Any]
+    requested_by: str
+    progress: float  # of the present status, 0..1
+    error: str | None
+    file_id: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class RenderChanges(TypedDict, total=False):
+    """The columns of a render that may change."""
+
+    status: str
+    progress: float
+    error: str | None
+    file_id: str | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRow:
+    """What an address still has to be told. `attempts` have failed; the next is due at `due_at`."""
+
+    id: str
+    url: str
+    body: str
+    attempts: int
+    due_at: datetime
+    error: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ recordings = Table(
     Column("integrity", JSON_VALUE),
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("shared_until", UtcDateTime),
+    Column("options", JSON_VALUE),  # null: none, as of recordings made before there were any
     CheckConstraint(
         "status IN ('starting', 'recording', 'processing', 'uploading', 'recorded', 'failed')",
         name="status",
@@ -91,6 +92,8 @@ recording_files = Table(
     Column("participant_name", PlainText, nullable=False),
     Column("source", PlainText, nullable=False),
     Column("provider", PlainText, nullable=False),
+    Column("role", PlainText, nullable=False, server_default=text("''")),
+    Column("derived_from", PlainText),
     # whether another file is the same object, and what a store holds
     Index("ix_recording_files_provider_key", "provider", "key"),
 )
@@ -115,6 +118,53 @@ deliveries = Table(
     Column("error", PlainText),
     Column("created_at", UtcDateTime, nullable=False),
     CheckConstraint("state IN ('waiting', 'stored', 'away', 'left')", name="state"),
+)
+
+# Composites asked for after the recording; their files are the recording's once they are stored.
+renders = Table(
+    "renders",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column(
+        "recording_id",
+        PlainText,
+        ForeignKey("recordings.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("status", PlainText, nullable=False, index=True),
+    Column("options", JSON_VALUE, nullable=False),
+    Column("requested_by", PlainText, nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("error", PlainText),
+    Column("file_id", PlainText),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    CheckConstraint(
+        "status IN ('queued', 'rendering', 'uploading', 'done', 'failed', 'cancelled')",
+        name="status",
+    ),
+)
+
+room_settings = Table(
+    "room_settings",
+    metadata,
+    Column("room", PlainText, primary_key=True),
+    Column("settings", JSON_VALUE, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# The outbox of webhooks: what each address still has to be told, in order.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("url", PlainText, nullable=False, index=True),
+    Column("body", PlainText, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("error", PlainText),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
 )
 
 traffic = Table(

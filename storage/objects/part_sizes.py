@@ -10,6 +10,7 @@ MEBIBYTE = 1 << 20
 MAX_PARTS = 10_000
 SMALLEST_PART = 5 * MEBIBYTE
 USUAL_PART = 8 * MEBIBYTE
+FILE_PART = 32 * MEBIBYTE
 LARGEST_PART = 5 << 30
 LARGEST_OBJECT = 5 << 40
 
@@ -24,6 +25,16 @@ def part_size(total: int, usual: int = USUAL_PART) -> int:
         raise ValueError(f"an object of {total} bytes is larger than any store takes")
     needed = -(-total // MAX_PARTS)
     return max(usual, -(-needed // MEBIBYTE) * MEBIBYTE)
+
+
+def file_part_size(total: int) -> int:
+    """`part_size` for a file of `total` bytes, which is read while it is sent and costs no memory.
+
+    A part costs a signature and a round trip, whatever its size, so large files go in larger ones:
+    about 32, as long as no part is more than 32 MiB, which is what a cut connection sends again.
+    """
+    share = -(-total // 32 // MEBIBYTE) * MEBIBYTE
+    return part_size(total, min(max(USUAL_PART, share), FILE_PART))
 
 
 def growing_part_sizes(usual: int = USUAL_PART) -> Iterator[int]:

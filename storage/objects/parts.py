@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
-from storage.objects.part_sizes import growing_part_sizes, part_size
+from storage.objects.part_sizes import file_part_size, growing_part_sizes
 from storage.objects.signing import Part
 from storage.objects.sources import FileSlice, SourceFile, pieces
 from storage.objects.store import OnProgress
@@ -31,7 +31,7 @@ class Piece(Generic[Body]):
 
 async def pieces_of_file(source: SourceFile) -> AsyncIterator[Piece[FileSlice]]:
     """Equal parts that are read from the file while they are sent."""
-    size = part_size(source.size)
+    size = file_part_size(source.size)
     for number, offset in enumerate(range(0, source.size, size), start=1):
         length = min(size, source.size - offset)
         yield Piece(number, offset, length, source.slice(offset, length))

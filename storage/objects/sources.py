@@ -9,10 +9,13 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from storage.errors import SourceUnreadable, StoreUnavailable
 from storage.objects.ranges import BLOCK_BYTES
 from storage.objects.threads import Cancelled
+
+Block = TypeVar("Block", bytes, memoryview)
 
 
 class SourceFile:
@@ -25,10 +28,24 @@ class SourceFile:
 
     def read(self, offset: int, count: int) -> bytes:
         """Exactly `count` bytes, which have to be there. Raises SourceUnreadable."""
-        try:
+        with self._readable():
             block = os.pread(self._descriptor, count, offset)
+        return self._all_of(block, count)
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fills the buffer, as `read` does."""
+        with self._readable():
+            count = os.preadv(self._descriptor, [buffer], offset)
+        self._all_of(buffer[:count], len(buffer))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise SourceUnreadable(f"{self.path} can't be read: {error.strerror}") from error
+
+    def _all_of(self, block: Block, count: int) -> Block:
         if len(block) != count:
             raise SourceUnreadable(f"{self.path} became shorter while it was read")
         return block
@@ -36,9 +53,9 @@ class SourceFile:
     def slice(self, offset: int, length: int) -> FileSlice:
         return FileSlice(self, offset, length)
 
-    def blocks(self) -> Iterator[bytes]:
-        for offset in range(0, self.size, BLOCK_BYTES):
-            yield self.read(offset, min(BLOCK_BYTES, self.size - offset))
+    def blocks(self) -> Iterator[memoryview]:
+        """Each is good until the next one is asked for."""
+        return self.slice(0, self.size).blocks()
 
     def sha256(self, cancelled: Cancelled) -> str:
         """In hex; worth nothing when it was cancelled."""
@@ -98,6 +115,17 @@ class FileSlice(io.RawIOBase):
         block = self._source.read(self._offset + self._position, count) if count else b""
         self._position += count
         return block
+
+    def blocks(self) -> Iterator[memoryview]:
+        """What is left of it. Each block is good until the next one is asked for: all are in one
+        buffer, since memory that is new each time costs a good part of what sending it does.
+        """
+        buffer = memoryview(bytearray(min(BLOCK_BYTES, self._length)))
+        while left := self._length - self._position:
+            block = buffer[: min(left, len(buffer))]
+            self._source.read_into(block, self._offset + self._position)
+            self._position += len(block)
+            yield block
 
 
 async def pieces(blocks: AsyncIterator[bytes], sizes: Iterator[int]) -> AsyncIterator[bytearray]:

@@ -14,7 +14,6 @@ Prints MB/s and CPU seconds of each and the ratios; exits with 1 when ours sends
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import resource
 import subprocess
@@ -25,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.rig.ceph import REGION, Radosgw, radosgw
-from tests.storage.large_child import peak_memory
 
 MEGABYTE = 1 << 20
 MOST_CPU = 0.6
@@ -59,27 +57,6 @@ def environment_of(gateway: Radosgw) -> dict[str, str]:
     }
 
 
-async def send(endpoint: str, bucket: str, path: Path, *, read_back: bool) -> None:
-    """The child: one file up, and perhaps down again."""
-    from storage.objects.s3 import S3Store
-    from storage.objects.s3_bucket import Bucket
-
-    store = S3Store(
-        Bucket(
-            bucket,
-            region=REGION,
-            access_key_id=os.environ["AWS_ACCESS_KEY_ID"],
-            secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
-            endpoint=endpoint,
-        )
-    )
-    stored = await store.put_file("ours", path, "video/mp4")
-    if read_back and await store.digest("ours") != stored.sha256:
-        raise SystemExit("what was read back is not what was sent")
-    await store.close()
-    print(peak_memory() >> 20)
-
-
 def compare(megabytes: int, rounds: int) -> bool:
     with tempfile.TemporaryDirectory() as folder, radosgw() as gateway:
         path = Path(folder) / "file"
@@ -87,7 +64,7 @@ def compare(megabytes: int, rounds: int) -> bool:
             for _ in range(megabytes):
                 file.write(os.urandom(MEGABYTE))
         bucket, environment = gateway.new_bucket(), environment_of(gateway)
-        ours = [sys.executable, "-m", "tests.bench.uploading", "--child"]
+        ours = [sys.executable, "-m", "tests.bench.upload_child"]
         ours += [gateway.endpoint, bucket, str(path)]
         theirs = [str(Path(sys.executable).with_name("aws")), "--endpoint-url", gateway.endpoint]
         theirs += ["s3", "cp", "--quiet", str(path), f"s3://{bucket}/theirs"]
@@ -122,13 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", nargs=3, metavar=("ENDPOINT", "BUCKET", "FILE"))
-    parser.add_argument("--read-back", action="store_true")
     given = parser.parse_args()
-    if given.child:
-        endpoint, bucket, path = given.child
-        asyncio.run(send(endpoint, bucket, Path(path), read_back=given.read_back))
-        return
     sys.exit(0 if compare(given.megabytes, given.rounds) else 1)
 
 

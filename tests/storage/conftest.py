@@ -49,7 +49,8 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     cluster: Cluster = request.getfixturevalue("postgresql")
     url = cluster.url(SHARED_DATABASE)
     await migrate(url)
-    cluster.query(SHARED_DATABASE, "TRUNCATE recordings, calls, invites, traffic CASCADE")
+    names = "recordings, calls, invites, traffic, room_settings, webhooks"
+    cluster.query(SHARED_DATABASE, f"TRUNCATE {names} CASCADE")
     return url
 
 

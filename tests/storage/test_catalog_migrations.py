@@ -66,7 +66,7 @@ def definitions(connection: Connection) -> list[tuple[Any, ...]]:
             "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' "
             "AND tablename <> 'alembic_version' UNION "
             "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
-            "WHERE conrelid <> 0 AND conname NOT LIKE 'alembic%' ORDER BY 1"
+            "WHERE conrelid <> 0 AND conname NOT LIKE 'alembic%' ORDER BY 1, 2"
         )
     rows = connection.execute(text(statement))
     return [tuple(_in_any_order(str(cell)) for cell in row) for row in rows]

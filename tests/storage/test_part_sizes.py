@@ -15,6 +15,7 @@ from storage.objects.part_sizes import (
     MEBIBYTE,
     SMALLEST_PART,
     USUAL_PART,
+    file_part_size,
     growing_part_sizes,
     part_size,
 )
@@ -55,6 +56,22 @@ def test_another_usual_size_is_kept() -> None:
 def test_what_no_store_takes_is_refused(total: int) -> None:
     with pytest.raises(ValueError, match="larger than any store takes"):
         part_size(total)
+
+
+@pytest.mark.parametrize(
+    ("total", "size"),
+    [
+        (0, USUAL_PART),
+        (32 * USUAL_PART, USUAL_PART),
+        (32 * USUAL_PART + 1, USUAL_PART + MEBIBYTE),
+        (GIBIBYTE, 32 * MEBIBYTE),
+        (60 * GIBIBYTE, 32 * MEBIBYTE),
+        (32 * MEBIBYTE * MAX_PARTS, 32 * MEBIBYTE),
+        (32 * MEBIBYTE * MAX_PARTS + 1, 33 * MEBIBYTE),
+    ],
+)
+def test_a_large_file_goes_in_few_parts_none_of_them_long_to_repeat(total: int, size: int) -> None:
+    assert file_part_size(total) == size
 
 
 @pytest.mark.parametrize("usual", [SMALLEST_PART, USUAL_PART, 100 * MEBIBYTE])
