@@ -58,9 +58,11 @@ web: $(WEB_ROOT) ## build the web application into signaling/webroot
 wheel: $(DEV) $(WEB_ROOT) ## build dist/*.whl, web application included
 	$(BIN)/python -m build --wheel
 
-bench: system-packages $(DEV) ## measure the media plane and uploads (alone on the machine, please)
+bench: system-packages $(DEV) ## measure the media plane, uploads and finalizing (alone on the machine, please)
 	$(BIN)/python -m tests.bench.forwarding
 	$(BIN)/python -m tests.bench.uploading
+	$(BIN)/python -m tests.bench.rendering
+	$(BIN)/python -m tests.bench.finalizing
 
 clean: ## remove everything that was built; data/ stays
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from mediaserver.messages import (
+    EVERY_KIND,
     DataLabel,
+    Kind,
     MediaEvent,
     OfferResult,
     PeerId,
@@ -25,10 +27,24 @@ __all__ = ["MediaPlane", "MediaWorkers", "RecordingPlane"]
 class RecordingPlane(Protocol):
     """The recording side of the media plane."""
 
-    async def start_recording(self, room: RoomId, recording: RecordingId, directory: Path) -> None:
+    async def start_recording(
+        self,
+        room: RoomId,
+        recording: RecordingId,
+        directory: Path,
+        kinds: Collection[Kind] = EVERY_KIND,
+    ) -> None:
         """Journal every present and future track of `room` as `<directory>/<track>.journal`.
 
-        `directory` must exist. `RecordingStarted` follows when the first media byte is on disk.
+        Tracks of other `kinds` leave no trace on the disk. `directory` must exist.
+        `RecordingStarted` follows when the first media byte is on disk.
+        """
+
+    async def last_media(self, recording: RecordingId) -> int | None:
+        """When the latest packet on disk came: unix time in microseconds.
+
+        None before the first one, and for a recording that does not run. Silence that is sent
+        (DTX) is media; a muted track has none.
         """
 
     async def stop_recording(self, recording: RecordingId) -> bool:

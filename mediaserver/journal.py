@@ -47,8 +47,12 @@ _RECORD_HEAD = struct.Struct("!IHBQ")
 _SENDER_REPORT = struct.Struct("!QI")
 _READ_SIZE = 1 << 18
 
+_CRC_SIZE, _HEAD_SIZE = _CRC.size, _RECORD_HEAD.size
+
 _pack_crc = _CRC.pack
 _pack_body = _RECORD_BODY.pack
+_unpack_head = _RECORD_HEAD.unpack_from
+_new = tuple.__new__  # what a NamedTuple's own does, without a call in between
 
 
 class RecordKind(IntEnum):
@@ -59,6 +63,9 @@ class RecordKind(IntEnum):
     MUTED = 3  # no payload: the publisher muted the track
     UNMUTED = 4  # no payload
     END = 255  # no payload: the journal was closed in order
+
+
+_END = int(RecordKind.END)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +162,8 @@ class JournalReader:
                 buffer += chunk
                 at = 0
                 while (record := _decode_record(buffer, at)) is not None:
-                    at += _RECORD_HEAD.size + len(record.payload)
-                    if record.kind == RecordKind.END:
+                    at += _HEAD_SIZE + len(record[2])
+                    if record[0] == _END:
                         self.clean_end = True
                         return
                     yield record
@@ -165,6 +172,55 @@ class JournalReader:
                     break  # no cut record is this long: it is damaged
             self.torn = bool(buffer)
             self.damaged = _goes_on(buffer)
+
+
+class JournalTail:
+    """Reads a journal that is still being written: again and again, from where the last read ended.
+
+    `header` is None until it is there whole. A record that is not whole yet is waited for, so one that
+    is damaged ends the reading without a word; `ended` says that nothing comes any more: END was
+    read, or what can't be a record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header: JournalHeader | None = None
+        self.ended = False
+        self._at = 0  # offset in the file behind what is in the buffer
+        self._buffer = b""
+
+    def read(self, size: int = _READ_SIZE) -> list[JournalRecord]:
+        """What is new and whole, in order, of at most `size` more bytes. [] when there is nothing.
+
+        Raises JournalError when the header can't be read, OSError when the file can't.
+        """
+        if self.ended:
+            return []
+        with self.path.open("rb") as file:
+            if self.header is None:
+                try:
+                    self.header = _read_header(file)
+                except JournalCut:
+                    return []
+                self._at = file.tell()
+            file.seek(self._at)
+            chunk = file.read(size)
+        self._at += len(chunk)
+        buffer = self._buffer + chunk
+        records: list[JournalRecord] = []
+        at = 0
+        while (record := _decode_record(buffer, at)) is not None:
+            at += _RECORD_HEAD.size + len(record.payload)
+            if record.kind == RecordKind.END:
+                self.ended = True
+                break
+            records.append(record)
+        self._buffer = buffer[at:]
+        if len(self._buffer) >= _RECORD_HEAD.size + MAX_PAYLOAD and not records:
+            self.ended = True  # no cut record is this long: it is damaged
+        if self.ended:
+            self._buffer = b""
+        return records
 
 
 def _goes_on(rest: bytes) -> bool:
@@ -185,15 +241,14 @@ def _goes_on(rest: bytes) -> bool:
 
 def _decode_record(buffer: bytes, at: int) -> JournalRecord | None:
     """The record at offset `at`, or None when it is cut or damaged there."""
-    body = at + _CRC.size
-    payload = at + _RECORD_HEAD.size
+    payload = at + _HEAD_SIZE
     if payload > len(buffer):
         return None
-    checksum, length, kind, arrival_us = _RECORD_HEAD.unpack_from(buffer, at)
+    checksum, length, kind, arrival_us = _unpack_head(buffer, at)
     end = payload + length
-    if end > len(buffer) or crc32(memoryview(buffer)[body:end]) != checksum:
+    if end > len(buffer) or crc32(buffer[at + _CRC_SIZE : end]) != checksum:
         return None
-    return JournalRecord(kind, arrival_us, buffer[payload:end])
+    return _new(JournalRecord, (kind, arrival_us, buffer[payload:end]))
 
 
 def _read_header(file: BinaryIO) -> JournalHeader:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 from mediaserver.sdp.model import Answer
 
@@ -19,6 +19,7 @@ TrackId = NewType("TrackId", str)
 RecordingId = NewType("RecordingId", str)
 
 Kind = Literal["audio", "video"]
+EVERY_KIND: Final[frozenset[Kind]] = frozenset(("audio", "video"))
 DataLabel = Literal["_reliable", "_lossy", "_data_track"]
 
 

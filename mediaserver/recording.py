@@ -44,6 +44,7 @@ class TrackJournal:
         self.fault = ""
         self.wrote_media = False
         self.first_media_us = 0
+        self.last_media_us = 0  # of what was written; set in the writer thread
         self._pending: deque[tuple[int, int, bytes]] = deque()
         self._put_bytes = 0  # counted on the loop
         self._taken_bytes = 0  # counted in the writer thread
@@ -83,6 +84,8 @@ class TrackJournal:
             kind, arrival_us, payload = self._pending.popleft()
             self._taken_bytes += len(payload)
             last = max(last, arrival_us)
+            if kind == RecordKind.RTP:
+                self.last_media_us = last
             blob.append(encode_record(kind, last, payload))
         self._last_arrival = last
         if blob:

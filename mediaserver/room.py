@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediaserver.journal import JOURNAL_SUFFIX, JournalHeader
-from mediaserver.messages import PeerId, RecordingId, RoomId
+from mediaserver.messages import EVERY_KIND, Kind, PeerId, RecordingId, RoomId
 from mediaserver.peer import Peer
 from mediaserver.recording import JournalWriter, TrackJournal
 from mediaserver.tracks import UpTrack
@@ -18,18 +18,24 @@ KEYFRAME_INTERVAL = 4.0
 
 @dataclass(slots=True, eq=False)
 class RoomRecording:
-    """A recording in progress: one journal for each track that is or will be published."""
+    """A recording in progress: one journal for each track that is or will be published.
+
+    Tracks of a kind that is not among `kinds` are passed over.
+    """
 
     room_id: RoomId
     recording_id: RecordingId
     directory: Path
     writer: JournalWriter
     unix_us: Callable[[], int]
+    kinds: frozenset[Kind] = EVERY_KIND
     started: bool = False
     journals: list[TrackJournal] = field(default_factory=list)
 
     def listen(self, up: UpTrack) -> None:
-        """Record a track from now on."""
+        """Record a track from now on, if it is of a kind that is wanted."""
+        if up.kind not in self.kinds:
+            return
         codec = up.codec
         header = JournalHeader(
             track_id=up.track_id,
@@ -57,6 +63,10 @@ class RoomRecording:
             up.keyframes.periodic = 0.0
         up.refresh_sinks()
         return mine
+
+    def last_media_us(self) -> int | None:
+        """When the latest packet on disk came, unix time in microseconds; None before the first."""
+        return max((journal.last_media_us for journal in self.journals), default=0) or None
 
 
 @dataclass(slots=True, eq=False)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from mediaserver import feedback, negotiation
 from mediaserver.errors import BadOffer, UnknownPeer, UnknownTrack
 from mediaserver.messages import (
+    EVERY_KIND,
     DataLabel,
     DataReceived,
+    Kind,
     MediaEvent,
     OfferApplied,
     PeerConnected,
@@ -228,13 +230,26 @@ class Sfu:
 
     # --- recordings
 
-    def start_recording(self, room_id: RoomId, recording_id: RecordingId, directory: Path) -> None:
+    def start_recording(
+        self,
+        room_id: RoomId,
+        recording_id: RecordingId,
+        directory: Path,
+        kinds: Collection[Kind] = EVERY_KIND,
+    ) -> None:
         room = self.rooms.setdefault(room_id, Room(room_id))
-        room.recording = RoomRecording(room_id, recording_id, directory, self.writer, self._unix_us)
+        room.recording = RoomRecording(
+            room_id, recording_id, directory, self.writer, self._unix_us, frozenset(kinds)
+        )
         self.recordings[recording_id] = room.recording
         for up in room.tracks():
             room.recording.listen(up)
-            feedback.request_keyframe(self.plane, up, self.now())
+            if up.journals:
+                feedback.request_keyframe(self.plane, up, self.now())
+
+    def last_media(self, recording_id: RecordingId) -> int | None:
+        recording = self.recordings.get(recording_id)
+        return recording.last_media_us() if recording is not None else None
 
     async def stop_recording(self, recording_id: RecordingId) -> bool:
         recording = self.recordings.pop(recording_id, None)
@@ -263,7 +278,8 @@ class Sfu:
         self.emit(RecordingFault(recording_id, reason))
         recording = self.recordings.get(recording_id)
         room = self.rooms.get(recording.room_id) if recording is not None else None
-        tracks = room.tracks() if room is not None else []
+        wanted = recording.kinds if recording is not None else frozenset()
+        tracks = [up for up in room.tracks() if up.kind in wanted] if room is not None else []
         if tracks and all(up.journals_lost() for up in tracks):
             self.emit(RecordingStalled(recording_id, reason))
 

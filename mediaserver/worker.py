@@ -32,6 +32,7 @@ COMMANDS = frozenset(
         "add_peer",
         "apply_offer",
         "expect_track",
+        "last_media",
         "remove_peer",
         "send_data",
         "set_subscription_paused",

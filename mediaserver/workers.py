@@ -11,14 +11,16 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mediaserver import wire
 from mediaserver.errors import MediaError, PortTaken, WorkerGone
 from mediaserver.messages import (
+    EVERY_KIND,
     DataLabel,
+    Kind,
     MediaEvent,
     OfferApplied,
     OfferResult,
@@ -256,8 +258,18 @@ class MediaWorkers:
     async def send_data(self, peers: Sequence[PeerId], label: DataLabel, payload: bytes) -> None:
         await self._call("send_data", tuple(peers), label, payload)
 
-    async def start_recording(self, room: RoomId, recording: RecordingId, directory: Path) -> None:
-        await self._call("start_recording", room, recording, directory)
+    async def start_recording(
+        self,
+        room: RoomId,
+        recording: RecordingId,
+        directory: Path,
+        kinds: Collection[Kind] = EVERY_KIND,
+    ) -> None:
+        await self._call("start_recording", room, recording, directory, frozenset(kinds))
+
+    async def last_media(self, recording: RecordingId) -> int | None:
+        last: int | None = await self._call("last_media", recording)
+        return last
 
     async def stop_recording(self, recording: RecordingId) -> bool:
         return bool(await self._call("stop_recording", recording))

@@ -59,16 +59,18 @@ class FrameAssembler:
         self._after_loss = True
         self._waiting = not single  # for a keyframe
         self._picture: PictureId | None = None  # of the newest frame
+        self._lost = 0  # packets since then
 
     def push(self, item: Fragment | Lost) -> list[Frame | Dropped]:
         if isinstance(item, Lost):
-            return self._lose()
+            return self._lose(item.count)
         if not item.payload:
             return []
         out: list[Frame | Dropped] = []
-        if self._payloads and item.timestamp != self._timestamp:
-            out += self._close()
         if not self._payloads:
+            self._open(item)
+        elif item.timestamp != self._timestamp:
+            out += self._close()
             self._open(item)
         self._size += len(item.payload)
         if self._size <= MAX_FRAME:
@@ -84,8 +86,9 @@ class FrameAssembler:
         self._whole = self._whole and self._single
         return self._close()
 
-    def _lose(self) -> list[Frame | Dropped]:
+    def _lose(self, count: int) -> list[Frame | Dropped]:
         self._whole = False
+        self._lost += count
         self._after_loss = True
         return self._close()
 
@@ -96,10 +99,16 @@ class FrameAssembler:
         self._size = 0
         if self._after_loss and not self._single:
             self._whole = self._depacketizer.starts(item.payload)
-            if not (self._picture and picture and picture.follows(self._picture)):
+            if not (picture and self._follows(picture)):
                 self._waiting = True
+            self._lost = 0
         self._after_loss = False
         self._picture = picture
+
+    def _follows(self, picture: PictureId) -> bool:
+        """Whether no picture was lost. As many packets as the counter has values may hide a round."""
+        before = self._picture
+        return before is not None and self._lost < picture.modulus and picture.follows(before)
 
     def _close(self) -> list[Frame | Dropped]:
         if not self._payloads:

@@ -55,7 +55,8 @@ class BitReader:
 
 def picture_size(width: int, height: int) -> Size:
     """Raises BadPayload when no camera, screen or encoder has pictures of this size."""
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+    sides = 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE
+    if not sides or (width + 128) * (height + 128) * 8 >= 1 << 31:  # FFmpeg takes no larger ones
         raise BadPayload(f"pictures of {width}x{height}")
     return width, height
 

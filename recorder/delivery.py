@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -115,18 +115,36 @@ class Deliverer:
         ]
         await self._ledger.enter(recording_id, rows)
 
-    async def can_go_on(self, recording_id: str) -> bool:
+    async def can_go_on(self, recording_id: str, only: Collection[str] | None = None) -> bool:
         """Is all of a recording in the ledger, and what is not stored yet on the disk?"""
-        rows = await self._ledger.of(recording_id)
+        rows = [
+            row for row in await self._ledger.of(recording_id) if only is None or row.id in only
+        ]
         waiting = [self._spool / row.path for row in rows if row.state == DeliveryState.WAITING]
         return bool(rows) and await asyncio.to_thread(lambda: all(map(Path.is_file, waiting)))
 
-    async def deliver(self, recording_id: str, progress: Progress) -> tuple[FileRow, ...]:
-        """All files of a recording, however long the stores are away; the rows say where each is.
+    async def add(
+        self, room: str, recording_id: str, files: Sequence[FinalizedFile]
+    ) -> tuple[str, ...]:
+        """Write more files of a recording into the ledger; their ids."""
+        ids = []
+        for file in files:
+            row = _file_row(room, recording_id, file)
+            await self._ledger.add(recording_id, row, str(file.path.relative_to(self._spool)))
+            ids.append(row.id)
+        return tuple(ids)
+
+    async def deliver(
+        self, recording_id: str, progress: Progress, only: Collection[str] | None = None
+    ) -> tuple[FileRow, ...]:
+        """All files of a recording (or those with ids in `only`), however long the stores are away;
+        the rows say where each is.
 
         Raises LocalCopyLost, what the catalog raises, and BadKey.
         """
-        rows = await self._ledger.of(recording_id)
+        rows = [
+            row for row in await self._ledger.of(recording_id) if only is None or row.id in only
+        ]
         meter = _Meter(rows, progress)
         stored = await all_of(*(self._until_stored(row, meter, progress) for row in rows))
         return tuple(row.file for row in stored)
@@ -244,4 +262,8 @@ def _file_row(room: str, recording_id: str, file: FinalizedFile) -> FileRow:
         participant_name=file.participant_name,
         source=file.source,
         provider="",
+        role=file.role,
+        derived_from=(
+            file_id_of(recording_id, file.derived_from) if file.derived_from is not None else None
+        ),
     )

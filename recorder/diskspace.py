@@ -1,4 +1,9 @@
-"""How much room is left where journals are written, and what follows when it gets low."""
+"""How much room is left where journals are written, and what follows when it gets low.
+
+Three marks. Below twice the low mark the log warns, below the low mark no recording is started, and
+below the stop mark, with what finishing needs on top, those that run are ended while their files can
+still be made.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +25,25 @@ def free_bytes(folder: Path) -> int:
 
 
 class DiskSpace:
-    """Below `low` bytes no recording is started; those that run go on. Below twice that it warns."""
+    """`low` and `stop` are marks in bytes; 0 takes a mark away.
 
-    def __init__(self, folder: Path, low: int, *, free: Callable[[Path], int] = free_bytes) -> None:
+    `copies` is how many bytes on this disk it takes to finish a byte of journals: 1 for the files that
+    are made beside them, and 1 more when finished files are kept on the same disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        low: int,
+        *,
+        stop: int = 0,
+        copies: int = 1,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
         self._folder = folder
         self._low = low
+        self._stop = stop
+        self._copies = copies
         self._free = free
         self._warned = False
 
@@ -32,14 +51,24 @@ class DiskSpace:
     def free(self) -> int:
         return self._free(self._folder)
 
-    def check(self) -> None:
-        """Raises DiskLow."""
-        free = self.free
-        if free < self._low:
+    def check(self, journal_bytes: int = 0) -> None:
+        """`journal_bytes` are those of the recordings that run. Raises DiskLow."""
+        free, needed = self.free, max(self._low, self._needed(journal_bytes))
+        if free < needed:
             raise DiskLow(
                 f"only {free >> 20} MiB are free on the disk of {self._folder}; recordings start"
-                f" again at {self._low >> 20} MiB"
+                f" again at {-(-needed >> 20)} MiB"
             )
+
+    def exhausted(self, journal_bytes: int) -> bool:
+        """Whether recordings with so many bytes of journals have to end now to be finished at all."""
+        return self.free < self._needed(journal_bytes)
+
+    def is_low(self) -> bool:
+        return self.free < max(self._low, self._stop)
+
+    def _needed(self, journal_bytes: int) -> int:
+        return self._stop + self._copies * journal_bytes if self._stop else 0
 
     async def look(self) -> None:
         """Says once in the log that it gets low, and once that it is better."""

@@ -2,11 +2,14 @@
 
     --journals DIR   where the journals are; locked, so that two jobs never work on one recording
     --output DIR     where the files go; made if need be
+    --options JSON   the recording's options; see `recorder.file_options`
 
 What it prints is described in `recorder.jobs`. It can be stopped at any instant and run again:
 files are replaced whole, and the same journals give the same names. Whatever is wrong with a journal
 that can't be read, or with a file that can't be made, does not keep the others from being made; it
-is named in the result. What is in a journal was chosen by its sender.
+is named in the result. What is in a journal was chosen by its sender. What is made of a finished file
+(pictures, playlists, single tracks) may fail too: then it is missing, and `notDerived` in the integrity
+says what.
 """
 
 from __future__ import annotations
@@ -18,37 +21,41 @@ import json
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mediaserver.errors import MediaError
-from mediaserver.journal import JOURNAL_SUFFIX, JournalCut
+from mediaserver.journal import JOURNAL_SUFFIX, JournalCut, JournalReader
 from recorder.depacketize import CODECS
-from recorder.errors import DiskFull, JobFailed, RecorderError
+from recorder.derived import derive, make_hls, split_tracks
+from recorder.errors import JobFailed, RecorderError
+from recorder.file_options import FileOptions, parse_file_options
 from recorder.integrity import TrackLedger, integrity_json
+from recorder.job_process import DISK_FULL, EXIT_FAILED, end_with_parent, refusal, say
 from recorder.jobs import FinalizedFile, FinalizeResult
-from recorder.muxer import PARTIAL_SUFFIX, MuxedFile, mux
+from recorder.local_files import PARTIAL_SUFFIX
+from recorder.muxer import MuxedFile, mux
 from recorder.plan import FilePlan, plan_files
 from recorder.scan import ScannedTrack, scan_journal
+from recorder.silence import Pictures, without_holes
 from recorder.stream import ClockKey, LaneStream
 from recorder.timeline import EpochClock, fit_clocks
 
-EXIT_FAILED = 1
-EXIT_ORPHANED = 3
-
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DISK_TROUBLE = frozenset({*_DISK_FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO})
+_DISK_TROUBLE = frozenset({*DISK_FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO})
 _PROGRESS_STEP = 0.01
 _EXPECTED = (RecorderError, MediaError, OSError)
 _MAX_REASON = 300
+_DERIVED_SHARE = 5
+"""What is made of the files counts as a fifth of one pass over the journals."""
 
 Progress = Callable[[float], None]
 
 
-def finalize(journals: Path, output: Path, on_progress: Progress) -> FinalizeResult:
+def finalize(
+    journals: Path, output: Path, on_progress: Progress, options: FileOptions | None = None
+) -> FinalizeResult:
     """Makes all files of one recording.
 
     Raises DiskFull when there is no room, JobFailed when the disk refuses for another reason;
@@ -57,20 +64,32 @@ def finalize(journals: Path, output: Path, on_progress: Progress) -> FinalizeRes
     output.mkdir(parents=True, exist_ok=True)
     for leftover in output.glob(f"*{PARTIAL_SUFFIX}"):
         leftover.unlink()
+    options = options or FileOptions()
     paths = sorted(journals.glob(f"*{JOURNAL_SUFFIX}"))
-    meter = _Meter(sum(path.stat().st_size for path in paths), on_progress)
-    job = _Job(paths, meter)
+    if options.audio_only:
+        paths = [path for path in paths if not _is_video(path)]
+    job = _Job(paths, _Meter(sum(path.stat().st_size for path in paths), on_progress))
     for number, plan in enumerate(plan_files(job.tracks), start=1):
         job.make(plan, output / f"{number:03d}-{plan.group}.{plan.container}")
+    job.derive(options)
     on_progress(1.0)
     return job.result()
 
 
+def _is_video(path: Path) -> bool:
+    """False too for a journal that can't be read: the scan says why."""
+    try:
+        return JournalReader(path).header.mime_type.lower().startswith("video/")
+    except (MediaError, OSError):
+        return False
+
+
 class _Meter:
-    """Bytes read in both passes -> progress, in steps worth telling."""
+    """Bytes read in both passes, and what follows -> progress, in steps worth telling."""
 
     def __init__(self, total: int, on_progress: Progress) -> None:
-        self._total = max(2 * total, 1)
+        self.derived = total // _DERIVED_SHARE
+        self._total = max(2 * total + self.derived, 1)
         self._done = 0
         self._told = 0.0
         self._on_progress = on_progress
@@ -93,6 +112,8 @@ class _Job:
         self._meter = meter
         self._failures: list[str] = []
         self._made: list[tuple[FilePlan, MuxedFile]] = []
+        self._derived: list[FinalizedFile] = []
+        self._not_derived: list[str] = []
         self.tracks: list[ScannedTrack] = []
         for path in paths:
             try:
@@ -119,14 +140,38 @@ class _Job:
         try:
             video = LaneStream(plan.video, self._clocks, self._ledgers, self._meter.add)
             audio = LaneStream(plan.audio, self._clocks, self._ledgers, self._meter.add)
-            muxed = mux(plan, iter(video), iter(audio), path)
+            pictures = Pictures(iter(video))
+            muxed = mux(plan, pictures, without_holes(iter(audio), pictures), path)
         except Exception as error:
             if getattr(error, "errno", None) in _DISK_TROUBLE:
-                raise _refusal(error, f"{path.name}: ") from error
+                raise refusal(error, f"{path.name}: ") from error
             self._fail(path.name, error)
             return
         if muxed is not None:
             self._made.append((plan, muxed))
+
+    def derive(self, options: FileOptions) -> None:
+        """Makes what is made of the files. Raises JobFailed when the disk is to blame."""
+        originals = self._originals()
+        for file in originals:
+            for make in _derivations(file, options):
+                try:
+                    self._derived += make(file)
+                except Exception as error:
+                    for leftover in file.path.parent.glob(f"*{PARTIAL_SUFFIX}"):
+                        leftover.unlink()
+                    if getattr(error, "errno", None) in _DISK_TROUBLE:
+                        raise refusal(error, f"{file.path.name}: ") from error
+                    self._not_derived.append(f"{file.path.name}: {_said(error)}")
+            self._meter.add(self._meter.derived // len(originals))
+
+    def _originals(self) -> list[FinalizedFile]:
+        zero_us = self._zero_us()
+        return [_finalized(plan, muxed, zero_us) for plan, muxed in self._made]
+
+    def _zero_us(self) -> float:
+        """Server time of the recording's first media."""
+        return min((muxed.zero_us for _, muxed in self._made), default=0.0)
 
     def _fit_all(self) -> dict[ClockKey, EpochClock]:
         """The clocks of all tracks. A participant with a track that has none is fitted by track."""
@@ -147,29 +192,49 @@ class _Job:
         return clocks
 
     def _fail(self, name: str, error: Exception) -> None:
-        said = str(error) if isinstance(error, _EXPECTED) else repr(error)
-        self._failures.append(f"{name}: {said[:_MAX_REASON]}")
+        self._failures.append(f"{name}: {_said(error)}")
 
     def result(self) -> FinalizeResult:
-        zero_us = min((muxed.zero_us for _, muxed in self._made), default=0.0)
+        zero_us = self._zero_us()
         whole = not self._failures and all(track.clean for track in self.tracks)
         records = [track.last_record_us for track in self.tracks if track.last_record_us]
         offset_us = _worst_offset_us([plan for plan, _ in self._made], self._clocks)
+        files = (*self._originals(), *self._derived)
+        integrity = integrity_json(
+            self._ledgers.values(), zero_us, offset_us, complete=whole and bool(self._made)
+        )
+        integrity["files"] = [_file_json(file) for file in files]
+        integrity["notDerived"] = list(self._not_derived)
         return FinalizeResult(
-            files=tuple(_finalized(plan, muxed, zero_us) for plan, muxed in self._made),
-            integrity=integrity_json(
-                self._ledgers.values(), zero_us, offset_us, complete=whole and bool(self._made)
-            ),
+            files=files,
+            integrity=integrity,
             failures=tuple(self._failures),
             first_media_us=round(zero_us) if self._made else None,
             last_arrival_us=max(records, default=None),
         )
 
 
-def _refusal(error: Exception, what: str = "") -> JobFailed:
-    if getattr(error, "errno", None) in _DISK_FULL:
-        return DiskFull(f"the disk is full: {what}{error}")
-    return JobFailed(f"{what}{error}")
+def _derivations(
+    file: FinalizedFile, options: FileOptions
+) -> Iterator[Callable[[FinalizedFile], list[FinalizedFile]]]:
+    if options.tracks:
+        yield split_tracks
+    if options.thumbnails:
+        yield derive
+    if options.wants_hls(file.duration_seconds):
+        yield make_hls
+
+
+def _said(error: Exception) -> str:
+    return (str(error) if isinstance(error, _EXPECTED) else repr(error))[:_MAX_REASON]
+
+
+def _file_json(file: FinalizedFile) -> dict[str, Any]:
+    return {
+        "file": file.path.name,
+        "sha256": file.sha256,
+        "durationSeconds": file.duration_seconds,
+    }
 
 
 def _fit(tracks: Sequence[ScannedTrack]) -> dict[ClockKey, EpochClock]:
@@ -237,35 +302,35 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _end_with_parent() -> None:
-    """The parent holds the other end of standard input; when it dies, so does this process."""
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    os._exit(EXIT_ORPHANED)
-
-
-def _say(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
+def _mapping_in(text: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise JobFailed(f"the options are not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise JobFailed("the options are not a JSON object")
+    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m recorder.finalize")
     parser.add_argument("--journals", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    options = parser.parse_args(arguments)
+    parser.add_argument("--options", default="{}", metavar="JSON")
+    given = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the server
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
-        with _locked(options.journals):
+        options = parse_file_options(_mapping_in(given.options))
+        with _locked(given.journals):
             result = finalize(
-                options.journals, options.output, lambda value: _say({"progress": value})
+                given.journals, given.output, lambda value: say({"progress": value}), options
             )
     except (JobFailed, OSError) as error:
-        failure = error if isinstance(error, JobFailed) else _refusal(error)
-        _say({"error": {"code": failure.code, "message": str(failure)}})
+        failure = error if isinstance(error, JobFailed) else refusal(error)
+        say({"error": {"code": failure.code, "message": str(failure)}})
         return EXIT_FAILED
-    _say({"result": result.to_json()})
+    say({"result": result.to_json()})
     return 0
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,14 +21,16 @@ from recorder.delivery import Deliverer
 from recorder.errors import JobFailed, JobPostponed, LocalCopyLost, NoMedia
 from recorder.jobs import FinalizeResult, JobRunner
 from recorder.journals import discard_empty, journal_bytes
+from recorder.ledger import DeliveryState
 from recorder.lifecycle import FINAL, Status, Step, after
 from recorder.progress import Progress, Sleep, pause
-from storage.catalog import Catalog, RecordingChanges, RecordingRow
+from storage.catalog import Catalog, FileRow, RecordingChanges, RecordingRow
 from storage.errors import CatalogUnavailable, RowNotFound, StatusConflict, StorageError
 
 NO_MEDIA = "no media was received"
 NOTHING_PLAYS = "nothing that was received can be played"  # its journals stay, for a closer look
 JOB_RETRIES = 3
+COMPOSITE = "composite"  # the mode of a recording that is rendered by itself
 OUTPUT_NAME = "output"
 
 log = logging.getLogger(__name__)
@@ -124,7 +126,10 @@ class Finisher:
         progress.tell(0.0)
         progress.let_pass.set()  # the next one's job may run while this one's files travel
         files = await self._deliverer.deliver(row.id, progress)
+        files += await self._composites(row, {file.id for file in files})
         await self._catalog.recordings.set_files(row.id, files)
+        if row.mode == COMPOSITE:
+            await self._want_composite(row)
         row = await self.step(
             row,
             Step.STORED,
@@ -141,7 +146,9 @@ class Finisher:
         journals = self._root / row.id
         if not journals.is_dir():
             raise NoMedia(NO_MEDIA)
-        result = await self._jobs.finalize(journals, journals / OUTPUT_NAME, progress.tell)
+        result = await self._jobs.finalize(
+            journals, journals / OUTPUT_NAME, progress.tell, row.options
+        )
         if not result.files:
             if result.failures:
                 raise JobFailed("; ".join(result.failures))
@@ -153,6 +160,23 @@ class Finisher:
         changes["integrity"] = _integrity(result, progress.faults)
         changes["error"] = None
         return await self.step(row, Step.FILES_MADE, **changes)
+
+    async def _composites(self, row: RecordingRow, made: Collection[str]) -> tuple[FileRow, ...]:
+        """What was rendered from a recording that is now made once more; it stays."""
+        renders = await self._catalog.renders.of(row.id)
+        composites = {render.file_id for render in renders if render.file_id is not None}
+        return tuple(
+            file
+            for file in row.files
+            if file.id not in made and composites & {file.id, file.derived_from}
+        )
+
+    async def _want_composite(self, row: RecordingRow) -> None:
+        """Asks for the composite that the recording was started for, once; `recorder.rendering`
+        makes it when the recording is `recorded`.
+        """
+        if not await self._catalog.renders.of(row.id):
+            await self._catalog.renders.create(row.id, row.options, row.started_by)
 
     async def _make_again(self, recording_id: str, error: LocalCopyLost) -> bool:
         """False when there is nothing to make the files from."""
@@ -187,13 +211,17 @@ class Finisher:
 async def clear(catalog: Catalog, root: Path, row: RecordingRow) -> None:
     """Remove the local copies of a recording that is stored, and then what the ledger says of them.
 
-    Journals of media that did not become a file stay: they are all there is of it.
+    Journals of media that did not become a file stay: they are all there is of it. So do lines of the
+    ledger about files that are not the recording's yet: a render is on its way.
     """
     lost_some = (row.integrity or {}).get("failures")
     leftover = root / row.id / OUTPUT_NAME if lost_some else root / row.id
     await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
+    mine = {file.id for file in row.files}
     rows = await catalog.deliveries.of(row.id)
-    await catalog.deliveries.strike([each.id for each in rows if each.state == "stored"])
+    await catalog.deliveries.strike(
+        [each.id for each in rows if each.state == DeliveryState.STORED and each.id in mine]
+    )
 
 
 def _times(row: RecordingRow, result: FinalizeResult) -> RecordingChanges:

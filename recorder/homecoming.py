@@ -105,6 +105,8 @@ class Homecoming:
         recording = await self._catalog.recordings.get(row.recording_id)
         if recording is None or recording.status != Status.RECORDED:
             return  # not all of its files are kept yet
+        if row.id not in {file.id for file in recording.files}:
+            return  # a render's, which is about to be one of its files
         if row.file.provider == self._depots.main:  # the settings made it a home
             await self._ledger.strike([row.id])
             return

@@ -7,7 +7,12 @@ entries of all tracks lie on one time line. Reasons of gaps:
     muted            the publisher muted the track
     absent           the track was away between two publications
     before_keyframe  video that came before the first keyframe and can't be shown
+    network          nothing came for more than 2 s, no packet and no sender report, while the track
+                     was up and not muted; also what was lost then stands here
     unreadable       the journal is damaged there; `durationSeconds` is 0, the rest is not known
+
+A freeze is more than a second, and more than three times the usual interval, without a new picture
+while the track was up and not muted, whatever the reason.
 
 `audioVideoOffsetMs` bounds how far audio and video of one participant may be apart in the files:
 the 95th percentiles of what the sender reports of both disagree with the clocks fitted to them,
@@ -22,13 +27,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Size = tuple[int, int]
-Reason = Literal["lost", "muted", "absent", "before_keyframe", "unreadable"]
+Reason = Literal["lost", "muted", "absent", "before_keyframe", "network", "unreadable"]
 
 HARMLESS: frozenset[Reason] = frozenset({"muted", "absent", "before_keyframe"})
 MERGE_US = 1_000_000
-"""Gaps of one reason that are nearer than this are one gap."""
+"""Gaps of one reason that are nearer than this are one gap. Between two stretches of the other lists
+there is a picture."""
 MAX_ENTRIES = 1000
-"""Of each list, a track keeps so many; later gaps widen the last one."""
+"""Of each list, a track keeps so many; later entries widen the last one."""
 
 
 @dataclass(slots=True)
@@ -56,13 +62,21 @@ class TrackLedger:
     packets_recovered: int = 0
     gaps: list[Span] = field(default_factory=list)
     undecodable: list[Span] = field(default_factory=list)
+    freezes: list[Span] = field(default_factory=list)
     resolutions: list[tuple[float, Size]] = field(default_factory=list)
 
     def gap(self, start_us: float, end_us: float, reason: Reason) -> None:
+        for last in reversed(self.gaps[-4:]):  # other reasons may lie between
+            if last.reason == reason and start_us - last.end_us < MERGE_US:
+                last.end_us = max(last.end_us, end_us)
+                return
         _append(self.gaps, Span(start_us, end_us, reason))
 
     def not_decodable(self, start_us: float, end_us: float) -> None:
         _append(self.undecodable, Span(start_us, end_us))
+
+    def freeze(self, start_us: float, end_us: float) -> None:
+        _append(self.freezes, Span(start_us, end_us))
 
     def resolution(self, at_us: float, size: Size) -> None:
         """Notes `size` when it is not the one before."""
@@ -90,6 +104,7 @@ class TrackLedger:
             "packetsRecovered": self.packets_recovered,
             "gaps": [{**gap.to_json(zero_us), "reason": gap.reason} for gap in gaps],
             "undecodable": [span.to_json(zero_us) for span in self.undecodable],
+            "freezes": [span.to_json(zero_us) for span in self.freezes],
             "resolutions": [
                 {"startSeconds": _seconds(at - zero_us), "width": size[0], "height": size[1]}
                 for at, size in self.resolutions
@@ -110,10 +125,6 @@ def integrity_json(
 
 
 def _append(spans: list[Span], span: Span) -> None:
-    for last in reversed(spans[-4:]):  # other reasons may lie between
-        if last.reason == span.reason and span.start_us - last.end_us < MERGE_US:
-            last.end_us = max(last.end_us, span.end_us)
-            return
     if len(spans) < MAX_ENTRIES:
         spans.append(span)
     else:

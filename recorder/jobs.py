@@ -1,11 +1,12 @@
-"""What a finalize job is given and what it gives back, and the port that runs it.
+"""What jobs are given and what they give back, and the port that runs them.
 
-The job itself is `python -m recorder.finalize`, a process of its own. It writes lines of JSON to
-its standard output: any number of `{"progress": 0.0..1.0}` and, last, one `{"result": {...}}` in
-the form of `FinalizeResult.to_json`. When it fails it writes `{"error": {"code", "message"}}`
-instead of the result and exits with a status other than 0; the code is that of `DiskFull` when all
-it needs is room. It ends when its standard input reaches its end, so it does not outlive the process
-that started it.
+A job is a process of its own: `python -m recorder.finalize` makes journals into files,
+`python -m recorder.render` makes files into a composite. It writes lines of JSON to its standard
+output: any number of `{"progress": 0.0..1.0}` and, last, one `{"result": {...}}` in the form of
+`FinalizeResult.to_json` (of a render the `files` alone matter, the composite first). When it fails it
+writes `{"error": {"code", "message"}}` instead of the result and exits with a status other than 0;
+the code is that of `DiskFull` when all it needs is room. It ends when its standard input reaches its
+end, so it does not outlive the process that started it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class FinalizedFile:
     """One finished media file on local disk.
 
     `start_seconds` counts from the first media of the whole recording; `source` is "camera" (with
-    the microphone) or "screen" (with its sound).
+    the microphone) or "screen" (with its sound). A file made of another one names it in
+    `derived_from` (the file's name, beside it) and says in `role` what of it this is: "poster",
+    "strip" (small pictures side by side), "cues" (which of them belongs to which time), "playlist"
+    or "media" (what the playlist plays).
     """
 
     path: Path
@@ -41,6 +45,8 @@ class FinalizedFile:
     start_seconds: float
     participant_name: str = ""
     source: str = ""
+    role: str = ""
+    derived_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ class FinalizeResult:
                     "startSeconds": file.start_seconds,
                     "participantName": file.participant_name,
                     "source": file.source,
+                    "role": file.role,
+                    "derivedFrom": file.derived_from,
                 }
                 for file in self.files
             ],
@@ -112,17 +120,43 @@ def _file_from(value: Mapping[str, Any]) -> FinalizedFile:
         start_seconds=value["startSeconds"],
         participant_name=value["participantName"],
         source=value["source"],
+        role=value["role"],
+        derived_from=value["derivedFrom"],
     )
 
 
+def rendered_files(value: Mapping[str, Any]) -> tuple[FinalizedFile, ...]:
+    """The files of a render's result, the composite first. Raises JobFailed when there is none."""
+    try:
+        files = tuple(_file_from(file) for file in value.get("files", [value]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise JobFailed(f"the job's result is not understood: {error!r}") from error
+    if not files or files[0].kind != "composite":
+        raise JobFailed("the job's result is not understood: it has no composite")
+    return files
+
+
 class JobRunner(Protocol):
-    """Runs finalize jobs somewhere else than in this process."""
+    """Runs jobs somewhere else than in this process.
+
+    Both raise JobPostponed when it may work later as things are, JobFailed when it should not. A
+    caller that is cancelled cancels the job, and no process of it is left.
+    """
 
     async def finalize(
-        self, journals: Path, output: Path, on_progress: Callable[[float], None]
+        self,
+        journals: Path,
+        output: Path,
+        on_progress: Callable[[float], None],
+        options: Mapping[str, Any],
     ) -> FinalizeResult:
-        """Makes the journals in `journals` into files in `output`.
+        """Makes the journals in `journals` into files in `output`; `options` are the recording's."""
+        ...
 
-        Raises JobPostponed when it may work later as things are, JobFailed when it should not.
+    async def render(
+        self, spec: Path, on_progress: Callable[[float], None]
+    ) -> tuple[FinalizedFile, ...]:
+        """Makes the composite that the JSON file `spec` describes; it comes first, what was made of
+        it (poster, strip, cues) follows.
         """
         ...

@@ -12,8 +12,8 @@
 `recording` is said only when media is on disk. A stop that finds media although the event that says
 so was not seen goes from `starting` to `processing` at once. After a restart whatever had not ended
 is processed again from its journals: processing is idempotent, so `uploading` may go back to
-`processing`. `recorded` and `failed` are final, but an operator may have a failed recording processed
-again as long as its journals are kept.
+`processing`. `recorded` and `failed` are final, but an operator may have a recording that failed, or
+whose files were lost, processed again as long as its journals are kept.
 """
 
 from __future__ import annotations
@@ -59,7 +59,27 @@ TRANSITIONS: dict[tuple[Status, Step], Status] = {
     (Status.UPLOADING, Step.STORED): Status.RECORDED,
     (Status.UPLOADING, Step.GAVE_UP): Status.FAILED,
     (Status.FAILED, Step.RETRIED): Status.PROCESSING,
+    (Status.RECORDED, Step.RETRIED): Status.PROCESSING,
 }
+
+
+class EndReason(StrEnum):
+    """Why no more media came to a recording: `endReason` in its metadata."""
+
+    HOST = "host"  # somebody who may asked for it
+    ROOM_EMPTY = "room_empty"
+    MAX_DURATION = "max_duration"
+    NO_MEDIA = "no_media"
+    LOW_DISK = "low_disk"
+    WRITE_FAILED = "write_failed"  # no journal could be written any more, though there was room
+    MEDIA_LOST = "media_lost"  # the media worker died
+    SHUTDOWN = "shutdown"
+    CRASH = "crash"  # the server was killed; found at the next start
+    REFUSED = "refused"  # it never began
+
+
+END_REASON = "endReason"
+"""The key in a recording's metadata. Said once: the first reason stays."""
 
 ACTIVE = frozenset({Status.STARTING, Status.RECORDING})
 """Media may still come."""

@@ -10,13 +10,25 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from mediaserver.rtp.sequence import SequenceUnwrapper, TimestampUnwrapper, seq_diff
+from mediaserver.rtp.sequence import (
+    SequenceUnwrapper,
+    TimestampUnwrapper,
+    seq_diff,
+    timestamp_diff,
+)
 
 _FIXED = struct.Struct("!BBHII")
-_EXTENSION = struct.Struct("!HH")
+_FIXED_SIZE = _FIXED.size
+
+_unpack_fixed = _FIXED.unpack_from
+_new = tuple.__new__  # what a NamedTuple's own does, without a call in between
 
 RESTART_DISTANCE = 3000
 """A number this far behind the newest is a new start, not a late packet (RFC 3550 appendix A.1)."""
+
+LEAP_TICKS = 48_000
+"""A packet behind the newest whose timestamp is so far ahead of it is not late: while nothing was
+kept of the track, its numbers went almost all the way round."""
 
 RETIRED_US = 2_000_000
 """So long packets of an SSRC that another one replaced are stragglers; later, it has come back."""
@@ -44,16 +56,16 @@ class Placed(NamedTuple):
 def parse_rtp(data: bytes) -> RtpPacket | None:
     """The packet, or None when `data` is none (RFC 3550 section 5.1)."""
     size = len(data)
-    if size < _FIXED.size:
+    if size < _FIXED_SIZE:
         return None
-    first, second, sequence, timestamp, ssrc = _FIXED.unpack_from(data)
+    first, second, sequence, timestamp, ssrc = _unpack_fixed(data)
     if first >> 6 != 2:
         return None
-    start = _FIXED.size + 4 * (first & 0x0F)
+    start = _FIXED_SIZE + 4 * (first & 0x0F)
     if first & 0x10:
-        if start + _EXTENSION.size > size:
+        if start + 4 > size:
             return None
-        start += _EXTENSION.size + 4 * _EXTENSION.unpack_from(data, start)[1]
+        start += 4 + 4 * (data[start + 2] << 8 | data[start + 3])
     end = size
     if first & 0x20:
         if not 0 < data[-1] <= size - start:
@@ -61,8 +73,10 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
         end -= data[-1]
     if start > end:
         return None
-    marker, payload_type = bool(second & 0x80), second & 0x7F
-    return RtpPacket(ssrc, sequence, timestamp, marker, payload_type, data[start:end])
+    return _new(
+        RtpPacket,
+        (ssrc, sequence, timestamp, second >= 0x80, second & 0x7F, data[start:end]),
+    )
 
 
 class EpochTracker:
@@ -71,7 +85,7 @@ class EpochTracker:
     def __init__(self) -> None:
         self.epoch = -1
         self._ssrc: int | None = None
-        self._newest = 0
+        self._newest: RtpPacket | None = None
         self._retired: dict[int, int] = {}  # ssrc -> when it was replaced, us
         self._sequences = SequenceUnwrapper()
         self._timestamps = TimestampUnwrapper()
@@ -85,20 +99,22 @@ class EpochTracker:
             if self._ssrc is not None:
                 self._retired[self._ssrc] = arrival_us
             self._begin(packet)
-        distance = seq_diff(packet.sequence, self._newest)
-        if distance < -RESTART_DISTANCE:
+        newest = self._newest
+        assert newest is not None
+        distance = seq_diff(packet.sequence, newest.sequence)
+        if distance > 0:
+            self._newest = packet
+        elif distance < -RESTART_DISTANCE or (
+            distance < 0 and timestamp_diff(packet.timestamp, newest.timestamp) > LEAP_TICKS
+        ):
             self._begin(packet)
-        elif distance > 0:
-            self._newest = packet.sequence
-        return Placed(
-            self.epoch,
-            self._sequences.unwrap(packet.sequence),
-            self._timestamps.unwrap(packet.timestamp),
-        )
+        sequence = self._sequences.unwrap(packet.sequence)
+        timestamp = self._timestamps.unwrap(packet.timestamp)
+        return _new(Placed, (self.epoch, sequence, timestamp))
 
     def _begin(self, packet: RtpPacket) -> None:
         self.epoch += 1
         self._ssrc = packet.ssrc
-        self._newest = packet.sequence
+        self._newest = packet
         self._sequences = SequenceUnwrapper()
         self._timestamps = TimestampUnwrapper()

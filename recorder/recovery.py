@@ -13,7 +13,7 @@ from recorder.errors import NothingToRetry, UnknownRecording
 from recorder.finishing import Finisher, clear
 from recorder.journals import JOURNAL_PATTERN, journal_bytes, journals_root, sweep
 from recorder.ledger import LOCAL
-from recorder.lifecycle import ACTIVE, FINAL, Status, Step, after
+from recorder.lifecycle import ACTIVE, END_REASON, FINAL, EndReason, Status, Step, after
 from storage.catalog import Catalog, RecordingRow
 
 STARTED_BY_RECOVERY = "recovery"
@@ -33,12 +33,13 @@ async def unfinished(catalog: Catalog, finisher: Finisher, root: Path) -> list[s
     ids = []
     for row in await catalog.recordings.in_states(set(Status) - FINAL):
         if row.status in ACTIVE:
-            await finisher.step(row, Step.RECOVERED)
+            metadata = {END_REASON: str(EndReason.CRASH), **row.metadata}
+            await finisher.step(row, Step.RECOVERED, metadata=metadata)
         ids.append(row.id)
     await _settle(catalog, root)
     await asyncio.to_thread(sweep, root)
     for directory in await asyncio.to_thread(_directories, root):
-        if directory.name not in ids and await _adopt(catalog, directory):
+        if directory.name not in ids and await adopt(catalog, directory):
             ids.append(directory.name)
     return ids
 
@@ -54,7 +55,7 @@ async def _settle(catalog: Catalog, root: Path) -> None:
 
 
 async def retry(catalog: Catalog, data_dir: Path, recording_id: str) -> RecordingRow:
-    """Has the next start finish a failed recording once more. Works without a server.
+    """Has a failed recording finished once more: by the server that runs, or the next start.
 
     Raises UnknownRecording, NothingToRetry, and what the catalog raises.
     """
@@ -69,7 +70,7 @@ async def retry(catalog: Catalog, data_dir: Path, recording_id: str) -> Recordin
     return await catalog.recordings.update(recording_id, {Status.FAILED}, status=again, error=None)
 
 
-async def _adopt(catalog: Catalog, directory: Path) -> bool:
+async def adopt(catalog: Catalog, directory: Path) -> bool:
     """True when there is something to finish in a directory that no running recording owns."""
     row = await catalog.recordings.get(directory.name)
     if row is not None:
@@ -88,6 +89,7 @@ async def _adopt(catalog: Catalog, directory: Path) -> bool:
         room=labels.get("room") or UNKNOWN_ROOM,
         started_by=STARTED_BY_RECOVERY,
         status=Status.PROCESSING,
+        metadata={END_REASON: str(EndReason.CRASH)},
     )
     return True
 

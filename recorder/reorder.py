@@ -8,8 +8,9 @@ The very first packets are held for a moment too: the one that came first need n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Generic, NamedTuple, TypeVar
+
+from mediaserver.rtp.nack import FIRST_DELAY
 
 T = TypeVar("T")
 
@@ -17,8 +18,9 @@ MAX_WAIT_US = 3_000_000
 MAX_PACKETS = 4096
 PRIME_US = 500_000
 PRIME_PACKETS = 128
-RECOVERED_AFTER_US = 5_000
-"""A hole filled later than this after it was seen was filled by a retransmission."""
+RECOVERED_AFTER_US = round(FIRST_DELAY * 1e6)
+"""A hole filled later than this after it was seen was filled by a retransmission; none is asked for
+before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class ReorderBuffer(Generic[T]):
         self._max_packets = max_packets
         self._held: dict[int, T] = {}
         self._holes: list[_Hole] = []  # in order
+        self._first = 0  # lowest number before anything was given
         self._next: int | None = None  # number of the item to give next
         self._end = 0  # first number that no item has reached
         self._primed_at: int | None = None
@@ -67,18 +70,13 @@ class ReorderBuffer(Generic[T]):
             self._next = self._end = sequence + 1
             return [item]
         self._held[sequence] = item
-        if sequence >= self._end:
-            if sequence > self._end:
-                self._holes.append(_Hole(self._end, sequence, now_us))
-            self._end = sequence + 1
-        else:
-            self._fill(sequence, now_us)
+        self._enter(sequence, now_us)
         return self._release(now_us)
 
     def flush(self) -> list[T | Lost]:
         """Everything still held, holes given up."""
         if self._next is None:
-            self._start(0)
+            self._next = self._first
         out: list[T | Lost] = []
         while self._held:
             out += self._run()
@@ -86,21 +84,28 @@ class ReorderBuffer(Generic[T]):
         return out
 
     def _prime(self, sequence: int, now_us: int, item: T) -> list[T | Lost]:
-        self._held[sequence] = item
         if self._primed_at is None:
             self._primed_at = now_us
+            self._first = self._end = sequence
+        self._held[sequence] = item
+        self._enter(sequence, now_us)
         if now_us - self._primed_at < PRIME_US and len(self._held) < PRIME_PACKETS:
             return []
-        self._start(now_us)
+        self._next = self._first
         return self._release(now_us)
 
-    def _start(self, now_us: int) -> None:
-        order = sorted(self._held)
-        for before, after in pairwise(order):
-            if after > before + 1:
-                self._holes.append(_Hole(before + 1, after, now_us))
-        self._next = order[0] if order else 0
-        self._end = order[-1] + 1 if order else 0
+    def _enter(self, sequence: int, now_us: int) -> None:
+        """Notes the hole that opens before a number, or takes it out of the one it lies in."""
+        if sequence >= self._end:
+            if sequence > self._end:
+                self._holes.append(_Hole(self._end, sequence, now_us))
+            self._end = sequence + 1
+        elif sequence < self._first:  # only at the beginning; later it is stale
+            if sequence + 1 < self._first:
+                self._holes.insert(0, _Hole(sequence + 1, self._first, now_us))
+            self._first = sequence
+        else:
+            self._fill(sequence, now_us)
 
     def _fill(self, sequence: int, now_us: int) -> None:
         """Takes one number out of the hole that it lies in."""

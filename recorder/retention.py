@@ -3,7 +3,7 @@
 A rule has an age in days, counted from the end of the recording, and a size in bytes. A room may have
 a rule of its own, which replaces the general age for it and bounds the room's bytes. The general
 size bounds all rooms together. Of what is too much the oldest goes first. Nothing goes while it is
-recorded, finished, on its way into storage or shared by a link.
+recorded, finished, rendered, on its way into storage or shared by a link.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from recorder.depots import Depots
 from recorder.errors import RecorderError
 from recorder.lifecycle import FINAL
 from recorder.removal import remove
+from recorder.rendering import UNDER_WAY
 from storage.catalog import Catalog, RecordingRow
 from storage.errors import CatalogUnavailable, StorageError
 
@@ -154,13 +155,16 @@ class Retention:
             if len(found.items) < PAGE:
                 break
         moving = await self._catalog.deliveries.in_states({"waiting", "stored", "away", "left"})
-        busy = {row.recording_id for row in moving}
+        rendered = await self._catalog.renders.in_states(UNDER_WAY)
+        busy = {row.recording_id for row in moving} | {row.recording_id for row in rendered}
         return expired(rows.values(), self._policy, busy, self._clock())
 
     async def remove(self, each: Expired) -> bool:
         """False when it could not be removed, or may go no more; the log says why."""
         row = await self._catalog.recordings.get(each.row.id)
-        if row is None or not _may_go(row, (), self._clock()):
+        renders = await self._catalog.renders.of(each.row.id)
+        busy = {render.recording_id for render in renders if render.status in UNDER_WAY}
+        if row is None or not _may_go(row, busy, self._clock()):
             log.info("recording %s changed since it was chosen, and stays", each.row.id)
             return False
         try:

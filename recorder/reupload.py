@@ -94,7 +94,7 @@ class Reupload:
         """One attempt at everything of a recording that is due. Raises what the catalog raises."""
         await self._catalog.deliveries.hurry(recording_id)
         row = await self._catalog.recordings.get(recording_id)
-        if row is not None and row.status == Status.UPLOADING:
+        if row is not None and row.status in {Status.PROCESSING, Status.UPLOADING}:
             await self._finish(recording_id, progress)
         await self._homecoming.look()
         row = await self._catalog.recordings.get(recording_id)

@@ -17,6 +17,7 @@ MAX_EPOCHS = 1000
 """SSRCs and restarts of one track; who has more sends no media."""
 
 _REPORT_EVERY = 256
+_RTP, _SENDER_REPORT = int(RecordKind.RTP), int(RecordKind.SENDER_REPORT)
 
 
 @dataclass(slots=True)
@@ -63,22 +64,22 @@ def scan_journal(path: Path, on_bytes: Callable[[int], None]) -> ScannedTrack:
         raise JournalError(f"{track.mime_type} has a clock rate of {codec.clock_rate} only")
     tracker = EpochTracker()
     pending = 0
-    for number, record in enumerate(reader):
-        track.last_record_us = record.arrival_us
-        pending += len(record.payload)
+    for number, (kind, arrival_us, payload) in enumerate(reader):
+        track.last_record_us = arrival_us
+        pending += len(payload)
         if number % _REPORT_EVERY == 0:
             on_bytes(pending)
             pending = 0
-        if record.kind == RecordKind.SENDER_REPORT and codec is not None:
+        if kind == _SENDER_REPORT and codec is not None:
             seen = _observation(track, codec, max(tracker.epoch, 0))
-            _note_report(seen, record.arrival_us, record.payload)
-        elif record.kind == RecordKind.RTP and (packet := parse_rtp(record.payload)):
-            placed = tracker.place(packet, record.arrival_us)
+            _note_report(seen, arrival_us, payload)
+        elif kind == _RTP and (packet := parse_rtp(payload)):
+            placed = tracker.place(packet, arrival_us)
             if placed is not None:
                 if codec is not None:
                     seen = _observation(track, codec, placed.epoch)
-                    seen.packet(placed.timestamp, record.arrival_us)
-                _note_packet(track, packet, record.arrival_us)
+                    seen.packet(placed.timestamp, arrival_us)
+                _note_packet(track, packet, arrival_us)
     on_bytes(pending)
     track.clean, track.damaged = reader.clean_end, reader.damaged
     return track
@@ -99,7 +100,7 @@ def _note_packet(track: ScannedTrack, packet: RtpPacket, arrival_us: int) -> Non
         track.first_arrival_us = arrival_us
     track.last_arrival_us = arrival_us
     track.payload_types.add(packet.payload_type)
-    if track.mime_type == "video/h264" and len(track.parameter_sets) < 2:
+    if len(track.parameter_sets) < 2 and track.mime_type == "video/h264":
         track.parameter_sets.update(sequence_parameter_sets(packet.payload))
 
 

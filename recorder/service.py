@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from mediaserver.errors import MediaError
 from mediaserver.facade import RecordingPlane
 from mediaserver.messages import (
     RecordingFault,
-    RecordingId,
     RecordingStalled,
     RecordingStarted,
-    RoomId,
 )
+from recorder.capture import Capture
 from recorder.delivery import Deliverer
 from recorder.diskspace import DiskSpace
+from recorder.draining import drain
 from recorder.errors import (
     AlreadyRecording,
     MediaRefused,
@@ -37,15 +37,13 @@ from recorder.errors import (
 from recorder.finishing import NO_MEDIA, Finisher
 from recorder.jobs import JobRunner
 from recorder.journals import (
-    discard_empty,
-    journal_bytes,
     journals_root,
-    make_folder,
 )
-from recorder.lifecycle import ACTIVE, FINAL, Status, Step
+from recorder.lifecycle import ACTIVE, END_REASON, FINAL, EndReason, Status, Step
 from recorder.progress import Progress, Sleep, pause
 from recorder.recovery import unfinished
 from recorder.removal import remove
+from recorder.targets import Targets
 from storage.catalog import Catalog, RecordingRow
 from storage.errors import (
     CatalogUnavailable,
@@ -60,6 +58,7 @@ CLOSE_PATIENCE = 10.0  # seconds for finishing after the last recording was stop
 log = logging.getLogger(__name__)
 
 
+Result = TypeVar("Result")
 RecordingEvent = RecordingStarted | RecordingFault | RecordingStalled
 
 
@@ -69,6 +68,7 @@ class _Live:
 
     row: RecordingRow
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    end_reason: EndReason | None = None
     progress: Progress = field(default_factory=Progress)
 
 
@@ -83,22 +83,26 @@ class RecordingService:
         data_dir: Path,
         clock: Callable[[], datetime],
         space: DiskSpace | None = None,
+        targets: Targets | None = None,
         sleep: Sleep = asyncio.sleep,
         close_patience: float = CLOSE_PATIENCE,
     ) -> None:
-        self._media = media
         self._catalog = catalog
         self._depots = deliverer.depots
         self._root = journals_root(data_dir)
+        self._capture = Capture(media, self._root)
         self._clock = clock
         self._space = space
+        self._targets = targets
         self._sleep = sleep
         self._close_patience = close_patience
         self._finisher = Finisher(catalog, deliverer, jobs, self._root, self._changed, sleep)
         self._live: dict[str, _Live] = {}  # by recording id, until final
         self._progress: dict[str, Progress] = {}  # of those being finished
+        self._died: set[str] = set()  # of a bug, while they were finished
         self._callbacks: list[Callable[[RecordingRow], None]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def subscribe(self, callback: Callable[[RecordingRow], None]) -> None:
         """`callback` hears of every change of status, on the event loop. It must not raise."""
@@ -110,6 +114,18 @@ class RecordingService:
             if live.row.room == room and live.row.status in ACTIVE:
                 return live.row
         return None
+
+    def running(self) -> list[RecordingRow]:
+        """Every recording that is `starting` or `recording`, from memory."""
+        return [live.row for live in self._live.values() if live.row.status in ACTIVE]
+
+    async def last_media(self, recording_id: str) -> datetime | None:
+        """When the latest media on disk came; None before the first. Raises MediaError."""
+        return await self._capture.last_media(recording_id)
+
+    async def journal_bytes(self) -> int:
+        """What the recordings that run have written so far."""
+        return await self._capture.bytes_of(*(row.id for row in self.running()))
 
     def progress(self, recording_id: str) -> float:
         """How far the present stage of a recording in `processing` or `uploading` is, 0..1."""
@@ -123,17 +139,55 @@ class RecordingService:
         Call it before the first `start`. Raises what the catalog raises.
         """
         ids = await unfinished(self._catalog, self._finisher, self._root)
+        self._progress |= {recording_id: Progress() for recording_id in ids}
         self._spawn(self._finish_all(ids))
 
+    async def look(self) -> None:
+        """Takes up what another process (`mediaserver recordings repair`) wants finished.
+
+        Not what died of a bug here: that waits for the next start. Raises what the catalog raises.
+        """
+        for row in await self._catalog.recordings.in_states({Status.PROCESSING, Status.UPLOADING}):
+            if not {row.id} & {*self._progress, *self._live, *self._died}:
+                self._progress[row.id] = Progress()
+                self._spawn(self._finish(row.id))
+
     async def start(
-        self, room: str, call_id: str | None, started_by: str, mode: str = "tracks"
+        self,
+        room: str,
+        call_id: str | None,
+        started_by: str,
+        mode: str = "tracks",
+        options: Mapping[str, Any] | None = None,
     ) -> RecordingRow:
         """A recording in `starting`; `recording` follows when media is on disk.
 
-        Raises AlreadyRecording, DiskLow, MediaRefused, and what the catalog raises.
+        With `audioOnly` among the options no video is written. Starts and stops of a room happen one
+        after the other, in the order they were asked for. Raises AlreadyRecording, DiskLow,
+        JournalsUnwritable, MediaRefused, what a store raises that will not take files, and what the
+        catalog raises.
         """
+        async with self._turn(room):
+            if (running := self.active(room)) is not None:
+                raise AlreadyRecording(running.id)
+            await self._require_room()
+            start = self._own(self._start(room, call_id, started_by, mode, options or {}))
+            return await asyncio.shield(start)  # a caller that goes away leaves no half of it
+
+    async def _require_room(self) -> None:
         if self._space is not None:
-            self._space.check()
+            self._space.check(await self.journal_bytes())
+        if self._targets is not None:
+            await self._targets.require()
+
+    async def _start(
+        self,
+        room: str,
+        call_id: str | None,
+        started_by: str,
+        mode: str,
+        options: Mapping[str, Any],
+    ) -> RecordingRow:
         try:
             row = await self._catalog.recordings.create(
                 room=room,
@@ -141,27 +195,27 @@ class RecordingService:
                 started_by=started_by,
                 mode=mode,
                 provider=self._depots.main,
+                options=options,
             )
         except DuplicateActive as error:
             raise AlreadyRecording(error.existing_id) from error
         live = self._live[row.id] = _Live(row)
         async with live.lock:
             self._changed(row)
-            directory = self._root / row.id
             try:
-                await asyncio.to_thread(make_folder, directory)
-                await self._media.start_recording(RoomId(room), RecordingId(row.id), directory)
+                await self._capture.start(row)
             except (MediaError, OSError) as error:
                 reason = f"recording could not be started: {error}"
-                await self._finisher.step(row, Step.GAVE_UP, error=reason, stopped_at=self._clock())
-                await asyncio.to_thread(discard_empty, directory)
+                live.end_reason = EndReason.REFUSED
+                await self._gave_up(live, reason)
                 raise MediaRefused(reason) from error
             return live.row
 
-    async def stop(self, recording_id: str) -> RecordingRow:
+    async def stop(self, recording_id: str, reason: EndReason = EndReason.HOST) -> RecordingRow:
         """Ends a recording; back when its journals are closed. Again, it changes nothing.
 
-        Raises UnknownRecording, and what the catalog raises.
+        The first `reason` is the one that its metadata keeps. Raises UnknownRecording, and what the
+        catalog raises.
         """
         live = self._live.get(recording_id)
         if live is None:
@@ -172,7 +226,8 @@ class RecordingService:
         async with live.lock:
             if live.row.status not in ACTIVE:
                 return live.row
-            had_media = await self._stop_media(recording_id)
+            live.end_reason = live.end_reason or reason
+            had_media = await self._capture.stop(recording_id)
             while True:
                 try:
                     return await self._note_stopped(live, had_media=had_media)
@@ -182,14 +237,24 @@ class RecordingService:
                         return live.row
 
     async def _note_stopped(self, live: _Live, *, had_media: bool) -> RecordingRow:
-        recording_id, now = live.row.id, self._clock()
+        now = self._clock()
         if had_media:
-            live.row = await self._finisher.step(live.row, Step.STOPPED, stopped_at=now)
+            live.row = await self._finisher.step(
+                live.row, Step.STOPPED, stopped_at=now, metadata=_ended(live)
+            )
             self._finish_soon(live)
             return live.row
-        reason = "; ".join(live.progress.faults) or NO_MEDIA
-        row = await self._finisher.step(live.row, Step.GAVE_UP, error=reason, stopped_at=now)
-        await asyncio.to_thread(discard_empty, self._root / recording_id)
+        return await self._gave_up(live, "; ".join(live.progress.faults) or NO_MEDIA)
+
+    async def _gave_up(self, live: _Live, reason: str) -> RecordingRow:
+        row = await self._finisher.step(
+            live.row,
+            Step.GAVE_UP,
+            error=reason,
+            stopped_at=self._clock(),
+            metadata=_ended(live),
+        )
+        await self._capture.discard_empty(row.id)
         return row
 
     async def _adopt(self, live: _Live) -> None:
@@ -213,9 +278,10 @@ class RecordingService:
 
     async def stop_room(self, room: str) -> RecordingRow | None:
         """Ends what runs in `room`, or gives its latest recording. None when there never was one."""
-        row = self.active(room)
-        if row is not None:
-            return await self.stop(row.id)
+        async with self._turn(room):
+            row = self.active(room)
+            if row is not None:
+                return await self.stop(row.id)
         found = await self._catalog.recordings.find(rooms={room}, page=1, limit=1)
         return found.items[0] if found.items else None
 
@@ -231,10 +297,15 @@ class RecordingService:
             case RecordingFault(reason=reason):
                 self._note_fault(live, reason)
                 if live.row.status == Status.STARTING:
-                    self._spawn(self._until_written(live, lambda: self._stop_if_live(live)))
+                    self._stop_unwritable(live)
             case RecordingStalled(reason=reason):
                 self._note_fault(live, reason)
-                self._spawn(self._until_written(live, lambda: self._stop_if_live(live)))
+                self._stop_unwritable(live)
+
+    def _stop_unwritable(self, live: _Live) -> None:
+        low = self._space is not None and self._space.is_low()
+        reason = EndReason.LOW_DISK if low else EndReason.WRITE_FAILED
+        self._spawn(self._until_written(live, lambda: self._stop_if_live(live, reason)))
 
     async def delete(self, recording_id: str) -> None:
         """Removes objects, journals and row; see `recorder.removal`.
@@ -246,20 +317,36 @@ class RecordingService:
             raise UnknownRecording(f"there is no recording {recording_id}")
         await remove(self._catalog, self._depots, self._root, row)
 
-    async def close(self) -> None:
-        """Stops what runs, waits a while for what is being finished, ends all tasks.
+    async def stop_all(self, reason: EndReason = EndReason.SHUTDOWN) -> None:
+        """Ends everything that runs; what can't be written down is in the log."""
+        await asyncio.gather(*(self._stop_quietly(row.id, reason) for row in self.running()))
+
+    async def drain(self, patience: float) -> bool:
+        """Ends what runs and waits for what is being finished; see `recorder.draining`."""
+        return await drain(self, patience)
+
+    def unfinished(self) -> list[str]:
+        """What there is still to do, for people."""
+        running = [row.id for row in self.running()]
+        shares = [f"{id} ({state.fraction:.0%})" for id, state in self._progress.items()]
+        rest = ["the last changes are written down"] if self._tasks else []
+        return [*running, *shares] or rest
+
+    async def close(self, *, drained: bool = False) -> None:
+        """Ends all tasks, after a drain of its own unless there was one.
 
         What is not finished by then is found again by `recover`.
         """
         try:
-            for recording_id in list(self._live):
-                await self._stop_quietly(recording_id)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.idle(), self._close_patience)
+            if not drained:
+                await self.drain(self._close_patience)
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._capture.close()
+            if self._targets is not None:
+                await self._targets.close()
 
     async def idle(self) -> None:
         """Returns when nothing is being started, stopped or finished in the background."""
@@ -274,17 +361,6 @@ class RecordingService:
                 del self._live[row.id]
         for callback in self._callbacks:
             callback(row)
-
-    async def _stop_media(self, recording_id: str) -> bool:
-        """True when there is media on disk. A media plane in trouble leaves that to the disk."""
-        try:
-            had_media = await self._media.stop_recording(RecordingId(recording_id))
-        except MediaError as error:
-            log.warning("recording %s: %s", recording_id, error)
-            had_media = False
-        if had_media:
-            return True
-        return bool(await asyncio.to_thread(journal_bytes, self._root / recording_id))
 
     def _note_fault(self, live: _Live, reason: str) -> None:
         log.error("recording %s: %s", live.row.id, reason)
@@ -301,9 +377,9 @@ class RecordingService:
             except (RowNotFound, StatusConflict):
                 await self._adopt(live)
 
-    async def _stop_if_live(self, live: _Live) -> None:
+    async def _stop_if_live(self, live: _Live, reason: EndReason) -> None:
         if live.row.id in self._live:
-            await self.stop(live.row.id)
+            await self.stop(live.row.id, reason)
 
     async def _until_written(
         self, live: _Live, write: Callable[[], Coroutine[Any, Any, None]]
@@ -320,16 +396,16 @@ class RecordingService:
             await self._sleep(pause(attempts))
             attempts += 1
 
-    async def _stop_quietly(self, recording_id: str) -> None:
+    async def _stop_quietly(self, recording_id: str, reason: EndReason) -> None:
         try:
-            await self.stop(recording_id)
+            await self.stop(recording_id, reason)
         except (RecorderError, StorageError) as error:
             log.error("recording %s could not be stopped: %s", recording_id, error)
 
     async def _finish_all(self, ids: list[str]) -> None:
         """A bug that one recording brings to light does not stop those behind it."""
         for recording_id in ids:
-            progress = self._progress[recording_id] = Progress()
+            progress = self._progress[recording_id]
             self._spawn(self._finish(recording_id))
             await progress.let_pass.wait()
 
@@ -337,18 +413,34 @@ class RecordingService:
         progress = self._progress[recording_id]
         try:
             await self._finisher.finish(recording_id, progress)
+        except Exception:
+            self._died.add(recording_id)
+            raise
         finally:
             progress.let_pass.set()
             self._progress.pop(recording_id, None)
             self._live.pop(recording_id, None)
 
+    def _turn(self, room: str) -> asyncio.Lock:
+        return self._turns.setdefault(room, asyncio.Lock())
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._own(work).add_done_callback(_supervised)
+
+    def _own(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Supervises: a task that died of a bug is logged; its recording is found at the next boot."""
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a recording task died", exc_info=error)
+
+def _supervised(task: asyncio.Task[None]) -> None:
+    """Supervises: a task that died of a bug is logged; its recording is found at the next boot."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a recording task died", exc_info=error)
+
+
+def _ended(live: _Live) -> dict[str, Any]:
+    """The metadata of a recording that ends now."""
+    known = {END_REASON: str(live.end_reason)} if live.end_reason else {}
+    return {**live.row.metadata, **known}

@@ -10,8 +10,8 @@ Two steps, each with its own evidence:
    `Offset` is fitted over all tracks that share a sender's clock: shifting them alike keeps them
    in sync.
 
-A track without any sender report takes its nominal RTP clock for the sender's and goes on with
-step 2 alone.
+Where a track has no sender reports, or none any more, its RTP clock goes on as the arrivals say
+(`recorder.arrivals`).
 
 Timestamps and reports are what a sender says, arrivals are what the server saw. So arrivals have the
 last word: a step of the sender's NTP clock that they did not make is taken back, reports that
@@ -30,14 +30,20 @@ from statistics import fmean, median
 from typing import Generic, TypeVar
 
 from mediaserver.rtp.sequence import timestamp_diff
+from recorder.arrivals import (
+    MAX_SKEW,
+    STEP_US,
+    ArrivalLine,
+    Offset,
+    Point,
+    fit_offset,
+    least_offset,
+)
 
 NTP_TO_UNIX_SECONDS = 2_208_988_800
 BUCKET_US = 1_000_000
-SKEW_SPAN_US = 60_000_000
-"""Below this span the offset between two clocks is taken as constant."""
-MAX_SKEW = 1e-3
-STEP_US = 100_000
-"""A sender report this far off the line of the others begins a new line."""
+BEHIND_SECONDS = 5
+"""A packet at most so far behind the newest was late or sent again; farther, the clock was set back."""
 IMPLAUSIBLE_US = 10_000_000
 """A sender report this far from the media around it is not about them."""
 LATE_US = 10_000_000
@@ -57,7 +63,6 @@ MAX_JUMPS = 10_000
 ARRIVALS_BESIDE = 10
 """So many seconds of arrivals on each side of a step say whether they made it too."""
 
-Point = tuple[float, float]
 K = TypeVar("K")
 
 
@@ -83,8 +88,8 @@ class Observation:
     def packet(self, timestamp: int, arrival_us: int) -> None:
         """`timestamp` is unwrapped."""
         last = self._last
-        if last is not None and last[0] == timestamp:
-            return  # the first packet of a frame is the fastest
+        if last is not None and 0 <= last[0] - timestamp < BEHIND_SECONDS * self.clock_rate:
+            return  # the first packet of a frame is the fastest, and none that is late is
         self._last = (timestamp, arrival_us)
         at = timestamp * 1e6 / self.clock_rate
         if last is not None:
@@ -148,10 +153,11 @@ class SenderClock:
                 self._ntp.append(smooth)
                 self._line.append(number)
                 residuals.append(abs(ntp - smooth))
+        self.first, self.last = self._at[0], self._at[-1]
         self.residual_us = sorted(residuals)[int(0.95 * (len(residuals) - 1))]
 
     def ntp_us(self, at: float) -> float:
-        """The sender's clock at RTP timestamp `at`, both in us."""
+        """The sender's clock at RTP timestamp `at`, both in us. Reports are from `first` to `last`."""
         after = bisect_right(self._at, at)
         before = max(after - 1, 0)
         after = min(after, len(self._at) - 1)
@@ -203,17 +209,13 @@ def _without_ntp_steps(
         early = bisect_right(times, before[-1][0])
         late = bisect_left(times, line[0][0])
         step = _step(before[-1], line[0])
-        arrived = _least(arrivals[late : late + ARRIVALS_BESIDE] or arrivals[-1:]) - _least(
-            arrivals[max(early - ARRIVALS_BESIDE, 0) : early] or arrivals[:1]
-        )
+        arrived = least_offset(
+            arrivals[late : late + ARRIVALS_BESIDE] or arrivals[-1:]
+        ) - least_offset(arrivals[max(early - ARRIVALS_BESIDE, 0) : early] or arrivals[:1])
         if abs(step - arrived) > abs(step) / 2:
             shift += step
         out.append([(at, ntp - shift) for at, ntp in line])
     return out
-
-
-def _least(arrivals: Sequence[Point]) -> float:
-    return min(arrival - at for at, arrival in arrivals)
 
 
 def _agree(a: Point, b: Point) -> bool:
@@ -249,62 +251,29 @@ def _local_fit(points: Sequence[Point], at: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Offset:
-    """Server clock minus another clock, as a line: `base + skew * (t - origin)`."""
-
-    origin: float
-    base: float
-    skew: float
-
-    def at(self, t: float) -> float:
-        return self.base + self.skew * (t - self.origin)
-
-
-def fit_offset(points: Iterable[Point]) -> Offset:
-    """The line under all of `points`, (time, offset plus some delay), that lies closest to them.
-
-    It is the edge of their lower convex hull below their mean (Moon, Skelly, Towsley 1999). Over a
-    short span, or when the slope is none that clocks have, it is level through the lowest point.
-    """
-    ordered = sorted(points)
-    if ordered[-1][0] - ordered[0][0] >= SKEW_SPAN_US:
-        middle = fmean(x for x, _ in ordered)
-        hull = _lower_hull(ordered)
-        for (x0, y0), (x1, y1) in pairwise(hull):
-            skew = (y1 - y0) / (x1 - x0)
-            if x0 <= middle <= x1 and abs(skew) <= MAX_SKEW:
-                return Offset(x0, y0, skew)
-    return Offset(0.0, min(y for _, y in ordered), 0.0)
-
-
-def _lower_hull(ordered: Sequence[Point]) -> list[Point]:
-    """Andrew's monotone chain, lower half."""
-    hull: list[Point] = []
-    for x, y in ordered:
-        if hull and hull[-1][0] == x:
-            continue  # sorted: the first of equal x is the lowest
-        while len(hull) >= 2:
-            (x0, y0), (x1, y1) = hull[-2], hull[-1]
-            if (x1 - x0) * (y - y0) - (y1 - y0) * (x - x0) > 0:
-                break
-            hull.pop()
-        hull.append((x, y))
-    return hull
-
-
-@dataclass(frozen=True, slots=True)
 class EpochClock:
-    """RTP timestamps of one epoch -> server time."""
+    """RTP timestamps of one epoch -> server time.
+
+    `offset` is that of the sender's clock. Before the first and after the last sender report, and
+    without any, `arrivals` says how time goes on.
+    """
 
     clock_rate: int
-    sender: SenderClock | None
-    offset: Offset
+    arrivals: ArrivalLine
+    sender: SenderClock | None = None
+    offset: Offset | None = None
 
     def server_us(self, timestamp: int) -> float:
         """`timestamp` is unwrapped, in ticks."""
         at = timestamp * 1e6 / self.clock_rate
-        sent = at if self.sender is None else self.sender.ntp_us(at)
-        return sent + self.offset.at(sent)
+        if self.sender is None or self.offset is None:
+            return self.arrivals.server_us(at)
+        known = min(max(at, self.sender.first), self.sender.last)
+        sent = self.sender.ntp_us(known)
+        server_us = sent + self.offset.at(sent)
+        if known == at:
+            return server_us
+        return server_us + self.arrivals.server_us(at) - self.arrivals.server_us(known)
 
 
 class ArrivalBound:
@@ -335,6 +304,7 @@ class _Reported(Generic[K]):
     """An epoch with sender reports; its points are (sender's time, arrival minus that)."""
 
     key: K
+    arrivals: ArrivalLine
     sender: SenderClock
     points: list[Point]
 
@@ -346,23 +316,35 @@ def fit_clocks(observations: Mapping[K, Observation]) -> dict[K, EpochClock]:
     for key, seen in observations.items():
         if not seen.fastest:
             continue
-        bare = [(at, arrival - at) for at, arrival in seen.fastest]
-        if seen.reports:
-            sender = SenderClock(seen.reports, seen.jumps, seen.fastest)
-            sent = [(sender.ntp_us(at), arrival) for at, arrival in seen.fastest]
-            points = [(ntp, arrival - ntp) for ntp, arrival in sent]
-            if _implausible(points) <= _implausible(bare):
-                reported.append(_Reported(key, sender, points))
-                continue
-        clocks[key] = EpochClock(seen.clock_rate, None, fit_offset(bare))
+        arrivals = ArrivalLine(seen.fastest, seen.jumps)
+        entry = _reported(key, seen, arrivals)
+        if entry is None:
+            clocks[key] = EpochClock(seen.clock_rate, arrivals)
+        else:
+            reported.append(entry)
     while reported:
         seed = fit_offset(max(reported, key=lambda entry: len(entry.points)).points)
         same = [entry for entry in reported if _distance(entry, seed) <= SAME_CLOCK_US]
         offset = fit_offset(point for entry in same for point in entry.points)
         for entry in same:
-            clocks[entry.key] = EpochClock(observations[entry.key].clock_rate, entry.sender, offset)
+            rate = observations[entry.key].clock_rate
+            clocks[entry.key] = EpochClock(rate, entry.arrivals, entry.sender, offset)
         reported = [entry for entry in reported if entry.key not in clocks]
     return clocks
+
+
+def _reported(key: K, seen: Observation, arrivals: ArrivalLine) -> _Reported[K] | None:
+    """None without sender reports, or when arrivals alone explain more than with them."""
+    if not seen.reports:
+        return None
+    sender = SenderClock(seen.reports, seen.jumps, seen.fastest)
+    first, last = sender.first - WINDOW_US, sender.last + WINDOW_US
+    near = [point for point in seen.fastest if first <= point[0] <= last]
+    sent = [(sender.ntp_us(at), arrival) for at, arrival in near]
+    points = [(ntp, arrival - ntp) for ntp, arrival in sent]
+    if not points or _implausible(points) > _implausible(arrivals.points(near)):
+        return None
+    return _Reported(key, arrivals, sender, points)
 
 
 def _implausible(points: Sequence[Point]) -> int:

@@ -7,7 +7,7 @@ can't be reached) fails here, before the ready line, as a StartError with one li
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import json
 import logging
 import signal
 import socket
@@ -30,29 +30,42 @@ from mediaserver.messages import (
 from recorder.delivery import Deliverer
 from recorder.depots import Depots
 from recorder.diskspace import DiskSpace
+from recorder.errors import JobPostponed
 from recorder.homecoming import Homecoming
 from recorder.journals import journals_root
 from recorder.keeper import Chore, Keeper
 from recorder.orphans import Orphans
+from recorder.reaper import Limits, Reaper
+from recorder.rendering import Renderer
 from recorder.retention import Retention
 from recorder.service import RecordingService
+from recorder.targets import Targets
 from signaling.accesslog import AccessLog
 from signaling.addresses import own_addresses
 from signaling.auth import TokenAuthority, VideoGrants
+from signaling.automatic import AutomaticRecording
 from signaling.calls import CallLog
-from signaling.datadir import lock_data_dir, prepare_folder
+from signaling.datadir import claim_journals, lock_data_dir, prepare_folder
+from signaling.draining import drain
 from signaling.errors import StartError
 from signaling.http_guard import GuardedRunner
-from signaling.jobs import SubprocessJobs
+from signaling.jobhost.runner import QueuedJobs
+from signaling.jobs import default_at_once
 from signaling.links import LinkSigner
+from signaling.live import LiveStreams
+from signaling.livekit.data import RECORDING_TOPIC
 from signaling.livekit.rooms import Conferences
 from signaling.metrics import Counters
 from signaling.playback import Playback
+from signaling.rest.events import status_by_id
 from signaling.rest.routes import build_application
 from signaling.rest.services import Lifecycle, Services
+from signaling.room_settings import RoomBook, limits_of
 from signaling.settings import Settings
 from signaling.stores import links_last, open_depots, retention_policy
 from signaling.traffic import Traffic
+from signaling.watching import Watching
+from signaling.webhooks import Outbox, Webhooks
 from storage.catalog import Catalog, RecordingRow, ServerLock, migrate
 from storage.errors import StorageError, StoreMisconfigured
 from storage.objects import LocalStore
@@ -63,8 +76,6 @@ log: Final = logging.getLogger(__name__)
 LONGEST_LINE: Final = 64 * 1024  # bytes; tokens and whole offers travel in the request line
 BACKLOG: Final = 1024
 SIGN_IN_LIFE: Final = timedelta(hours=24)
-LEAVE_PATIENCE: Final = 6.0  # seconds for telling participants
-FINISH_PATIENCE: Final = 12.0  # seconds for closing and finalizing recordings
 
 
 async def serve(settings: Settings, keys: Mapping[str, str]) -> None:
@@ -83,6 +94,7 @@ async def serve(settings: Settings, keys: Mapping[str, str]) -> None:
             shutdown_timeout=2.0,
         )
         await services.recordings.recover()
+        await services.renderer.recover()
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.SockSite(runner, listener)
@@ -90,10 +102,8 @@ async def serve(settings: Settings, keys: Mapping[str, str]) -> None:
         port = listener.getsockname()[1]
         print(ready_lines(port, services.media.udp_port, keys), flush=True)  # noqa: T201
         await stop.wait()
-        log.info("stopping: nobody new comes in, recordings are finished")
-        services.lifecycle.draining = True
+        await drain(services, conferences)
         await site.stop()
-        await _drain(services, conferences)
 
 
 def ready_lines(port: int, udp_port: int, keys: Mapping[str, str]) -> str:
@@ -148,25 +158,54 @@ async def _build(
     stack.enter_context(lock_data_dir(settings.data_dir))
     catalog = await _open_catalog(settings, stack)
     stack.push_async_callback(catalog.close)
+    catalog.recordings.announce = Outbox(settings.webhook_urls, _now)
+    await claim_journals(catalog, journals_root(settings.data_dir))
     await catalog.calls.end_all_running()
     depots = await _open_depots(settings)
     stack.push_async_callback(depots.close)
     media = await _start_media(settings)
     stack.push_async_callback(media.stop)
-    space = DiskSpace(settings.data_dir, settings.disk_low_mb << 20)
+    space = DiskSpace(
+        settings.data_dir,
+        settings.disk_low_mb << 20,
+        stop=settings.disk_stop_mb << 20,
+        copies=_copies(settings),
+    )
     deliverer = Deliverer(catalog, depots, journals_root(settings.data_dir), clock=_now)
+    jobs = await _start_jobs(settings)
+    stack.push_async_callback(jobs.stop)
+    targets = Targets(depots, journals_root(settings.data_dir))
     recordings = RecordingService(
         media=media,
         catalog=catalog,
         deliverer=deliverer,
-        jobs=SubprocessJobs(),
+        jobs=jobs,
         data_dir=settings.data_dir,
         clock=_now,
         space=space,
+        targets=targets,
     )
-    calls = CallLog(catalog, recordings)
+    renderer = Renderer(
+        catalog,
+        deliverer,
+        jobs,
+        journals_root(settings.data_dir),
+        clock=_now,
+        at_once=jobs.renders_at_once,
+        threads=default_at_once(),
+        spare=settings.disk_low_mb << 20,
+    )
+    stack.push_async_callback(renderer.close)
+    live = LiveStreams(settings.data_dir, space, keep_free=settings.disk_low_mb << 20)
+    await live.prepare()
+    stack.push_async_callback(live.close)
+    recordings.subscribe(live.recording_changed)
+    calls, room_book, lifecycle = CallLog(catalog, recordings), RoomBook(catalog.rooms), Lifecycle()
+    automatic = AutomaticRecording(
+        calls, recordings, room_book, stopping=lambda: lifecycle.draining
+    )
     authority = TokenAuthority(keys)
-    conferences = Conferences(media, authority, observer=calls)
+    conferences = Conferences(media, authority, observer=automatic)
     services = Services(
         settings=settings,
         authority=authority,
@@ -179,13 +218,21 @@ async def _build(
         space=space,
         media=media,
         recordings=recordings,
+        live=live,
+        renderer=renderer,
         calls=calls,
+        room_book=room_book,
+        automatic=automatic,
+        watching=Watching(lambda recording_id: status_by_id(services, recording_id)),
+        webhooks=Webhooks(catalog.webhooks, settings.webhook_urls, keys, clock=_now),
         attendance=conferences,
         counters=Counters(),
-        lifecycle=Lifecycle(),
+        lifecycle=lifecycle,
     )
     connect(services, conferences)
-    keeper = _keeper(settings, services, deliverer)
+    keeper = _keeper(settings, services, deliverer, targets)
+    stack.push_async_callback(services.webhooks.close)
+    services.webhooks.start()
     stack.push_async_callback(services.traffic.flush)
     stack.push_async_callback(keeper.stop)
     keeper.start()
@@ -210,9 +257,13 @@ def connect(services: Services, conferences: Conferences) -> None:
         # A late word about an old recording says nothing about the one that runs now.
         current = row if active is None or active.id == row.id else active
         conferences.set_recording(row.room, current.status == "recording")
+        told = json.dumps({"recordingId": row.id, "status": row.status})
+        conferences.tell(row.room, RECORDING_TOPIC, told.encode())
 
     services.media.set_event_handler(on_media_event)
     services.recordings.subscribe(on_recording_change)
+    services.recordings.subscribe(services.watching.changed)
+    services.recordings.subscribe(services.webhooks.wake)
 
 
 async def _open_catalog(settings: Settings, stack: AsyncExitStack) -> Catalog:
@@ -250,7 +301,18 @@ def _local_signer(depots: Depots, keys: Mapping[str, str]) -> LocalSigner:
     return LocalSigner(local, "", secret, older_secrets=older)
 
 
-def _keeper(settings: Settings, services: Services, deliverer: Deliverer) -> Keeper:
+def _copies(settings: Settings) -> int:
+    """How many bytes of the data folder's disk finishing takes for each byte of journals."""
+    targets = (settings.recording_storage_provider, settings.recording_fallback_provider)
+    if "local" not in targets:
+        return 1
+    disks = {folder.stat().st_dev for folder in (settings.data_dir, settings.recordings_dir)}
+    return 2 if len(disks) == 1 else 1
+
+
+def _keeper(
+    settings: Settings, services: Services, deliverer: Deliverer, targets: Targets
+) -> Keeper:
     """What is looked after while the server runs."""
     catalog, depots = services.catalog, services.depots
     homecoming = Homecoming(catalog, depots, clock=_now, links_last=links_last(depots))
@@ -262,8 +324,19 @@ def _keeper(settings: Settings, services: Services, deliverer: Deliverer) -> Kee
         clock=_now,
     )
     orphans = Orphans(depots, services.local_objects, clock=_now)
+    no_media = timedelta(minutes=settings.recording_no_media_minutes) or None
+
+    async def limits(room: str) -> Limits:
+        return limits_of(await services.room_book.of(room), no_media)
+
+    reaper = Reaper(services.recordings, services.space, limits, clock=_now)
     return Keeper(
+        Chore("reaper", 1.0, reaper.look),
+        Chore("targets", 300.0, targets.look),
+        Chore("webhooks", 600.0, services.webhooks.expire),
         Chore("deliveries", 5.0, deliverer.look_for_hurry),
+        Chore("renders", 2.0, services.renderer.look, first=2.0),
+        Chore("recordings to finish", 5.0, services.recordings.look, first=5.0),
         Chore("homecoming", 15.0, homecoming.look),
         Chore("unfinished uploads", 6 * 3600.0, orphans.look),
         # not at once: the clock of a machine that just booted may still be wrong
@@ -275,6 +348,17 @@ def _keeper(settings: Settings, services: Services, deliverer: Deliverer) -> Kee
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+async def _start_jobs(settings: Settings) -> QueuedJobs:
+    jobs = QueuedJobs(
+        settings.data_dir, at_once=settings.jobs_at_once, log_level=settings.log_level
+    )
+    try:
+        await jobs.start()
+    except JobPostponed as error:
+        raise StartError(f"MEDIASERVER_DATA_DIR: {_one_line(error)}") from None
+    return jobs
 
 
 async def _start_media(settings: Settings) -> MediaWorkers:
@@ -297,21 +381,6 @@ async def _start_media(settings: Settings) -> MediaWorkers:
         await media.stop()
         raise StartError(f"the media workers did not start: {_one_line(error)}") from None
     return media
-
-
-async def _drain(services: Services, conferences: Conferences) -> None:
-    """Everybody is told, then every recording is closed; each within bounded time."""
-    try:
-        await asyncio.wait_for(conferences.close(), LEAVE_PATIENCE)
-    except TimeoutError:
-        log.warning("some participants could not be told that the server stops")
-    try:
-        await asyncio.wait_for(services.recordings.close(), FINISH_PATIENCE)
-    except TimeoutError:
-        log.warning("recordings are not finished; the next start goes on with their journals")
-    await services.calls.close()
-    with contextlib.suppress(StorageError):
-        await services.catalog.calls.end_all_running()
 
 
 def _stop_signal() -> asyncio.Event:

@@ -9,9 +9,11 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from recorder.errors import RecorderError
+from recorder.lifecycle import EndReason
 from recorder.progress import Sleep, pause
 from recorder.service import RecordingService
-from storage.catalog import CallRow, Catalog
+from signaling.errors import Conflict
+from storage.catalog import CallRow, Catalog, RecordingRow
 from storage.errors import RowNotFound, StorageError
 
 log: Final = logging.getLogger(__name__)
@@ -48,6 +50,22 @@ class CallLog:
                 return None
             return self._live[room] or await self._open(room)
 
+    async def record(
+        self, room: str, started_by: str, mode: str, options: Mapping[str, Any]
+    ) -> RecordingRow:
+        """Starts a recording of the call that runs in a room.
+
+        Raises Conflict (`no_call`) when there is none, and what `RecordingService.start` raises.
+        """
+        call = await self.running(room)
+        if call is None:
+            raise Conflict("nobody is in the room", code="no_call")
+        row = await self._recordings.start(room, call.id, started_by, mode, options)
+        if room not in self._live:
+            # The room emptied meanwhile, and nobody would stop what was not yet running.
+            return await self._recordings.stop(row.id, EndReason.ROOM_EMPTY)
+        return row
+
     async def room_started(self, room: str) -> None:
         async with self._turn(room):
             self._live.setdefault(room, None)
@@ -70,7 +88,7 @@ class CallLog:
             call = self._live.pop(room, None)
             recording = self._recordings.active(room)
             if recording is not None:
-                await self._end(f"recording {recording.id}", self._recordings.stop, recording.id)
+                await self._stop(recording.id, EndReason.ROOM_EMPTY)
             if call is not None:
                 await self._end(f"call {call.id}", self._catalog.calls.end, call.id)
 
@@ -79,8 +97,7 @@ class CallLog:
         for room in self._live:
             recording = self._recordings.active(room)
             if recording is not None:
-                what = f"recording {recording.id}"
-                self._own(self._end(what, self._recordings.stop, recording.id))
+                self._own(self._stop(recording.id, EndReason.MEDIA_LOST))
 
     async def close(self) -> None:
         """Ends what is still being tried."""
@@ -92,6 +109,12 @@ class CallLog:
         """Returns when all that has to end has ended."""
         while self._ending:
             await asyncio.wait(self._ending)
+
+    async def _stop(self, recording_id: str, reason: EndReason) -> None:
+        async def stop(id: str) -> None:
+            await self._recordings.stop(id, reason)
+
+        await self._end(f"recording {recording_id}", stop, recording_id)
 
     async def _end(self, what: str, end: Callable[[str], Awaitable[Any]], id: str) -> None:
         """Ends something now or, while the catalog is away, in a task of its own."""

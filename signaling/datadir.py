@@ -1,7 +1,8 @@
-"""What the server keeps in its data folder before anything runs: the lock and the API keys."""
+"""What the server keeps in its data folder before anything runs: lock, API keys, identity."""
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -14,9 +15,11 @@ from typing import IO, Final
 
 from signaling.errors import SettingsError, StartError
 from signaling.settings import SHORTEST_SECRET, Settings
+from storage.catalog import Catalog
 
 KEYS_FILE: Final = "keys.json"
 LOCK_FILE: Final = "serve.lock"
+IDENTITY_FILE: Final = ".identity"  # among the journals: they may be a volume of their own
 # A server that was just killed takes a moment to let go of its lock.
 LOCK_PATIENCE_SECONDS: Final = 5.0
 
@@ -67,6 +70,64 @@ def lock_data_dir(folder: Path, patience: float = LOCK_PATIENCE_SECONDS) -> IO[b
                     ' stop it or choose another folder, for example MEDIASERVER_DATA_DIR="./data-2"'
                 ) from None
             time.sleep(0.05)
+
+
+async def claim_journals(catalog: Catalog, root: Path) -> None:
+    """Sees that `root` holds the journals that the database is about, by an identity that both keep.
+
+    When a volume is not mounted, or settings lead elsewhere, recordings would seem to have no media,
+    and fail. Raises StartError, and what the catalog raises.
+    """
+    known, here = await catalog.folder.identity(), await asyncio.to_thread(_identity_in, root)
+    if known is None:
+        identity = here or secrets.token_hex(16)
+        if here is None:
+            await asyncio.to_thread(_write_identity, root, identity)
+        await catalog.folder.set_identity(identity)
+    elif here != known:
+        problem = "has no journals of" if here is None else "belongs to another database than"
+        raise StartError(
+            f"MEDIASERVER_DATA_DIR: {root.absolute()} {problem} the one in DATABASE_URL; mount the"
+            " right folder or correct the setting. If it is lost for good, write"
+            f" {known} into {root.absolute() / IDENTITY_FILE}"
+        )
+
+
+def _identity_in(root: Path) -> str | None:
+    """Raises StartError when it can't be read."""
+    try:
+        return (root / IDENTITY_FILE).read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(root, error) from None
+
+
+def _write_identity(root: Path, identity: str) -> None:
+    """On the medium when this returns, whole or not at all. Raises StartError."""
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = root / f"{IDENTITY_FILE}.new"
+        with draft.open("w") as file:
+            file.write(identity + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(root / IDENTITY_FILE)
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unusable(root, error) from None
+
+
+def _unusable(root: Path, error: Exception) -> StartError:
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return StartError(
+        f"MEDIASERVER_DATA_DIR: can't use {root.absolute() / IDENTITY_FILE} ({reason});"
+        " make the folder readable and writable"
+    )
 
 
 def api_keys(settings: Settings) -> Mapping[str, str]:

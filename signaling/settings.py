@@ -45,7 +45,6 @@ NOT_BUILT_YET: Final = frozenset(
         "MIN_VIDEO_HEIGHT",
         "MAX_VIDEO_DURATION_SECONDS",
         "THUMBNAIL_GENERATION_ENABLED",
-        "WEBHOOK_URLS",
         "MEDIASERVER_TURN_URLS",
         "MEDIASERVER_TURN_SECRET",
     }
@@ -104,6 +103,26 @@ def _origins(value: object) -> object:
     return origins
 
 
+def _webhook_urls(value: object) -> object:
+    """Never quotes an address: those of webhooks often hold a secret."""
+    items = _items(value)
+    if isinstance(items, tuple):
+        for number, item in enumerate(items, start=1):
+            try:
+                parts = urlsplit(item)
+                usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+                plain = parts.username is None and not parts.fragment and parts.port != 0
+            except ValueError:
+                usable = plain = False
+            if not (usable and plain):
+                raise ValueError(
+                    f"address {number} is not an http or https URL (without user, password and #)"
+                )
+        if len(set(items)) < len(items):
+            raise ValueError("an address is given twice")
+    return items
+
+
 def _database(value: object) -> object:
     scheme = str(value).partition("://")[0]
     if value and (scheme not in DATABASE_SCHEMES or "://" not in str(value)):
@@ -114,6 +133,9 @@ def _database(value: object) -> object:
 Keys = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_key_pairs)]
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_addresses)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+WebhookUrls = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_webhook_urls), Field(repr=False)
+]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -189,6 +211,17 @@ class ServerSettings(BaseSettings):
         description="comma separated origins whose pages may use the REST API; `*` for all",
         examples=["https://app.example.com"],
     )
+    jobs_at_once: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        validation_alias="MEDIASERVER_JOBS_AT_ONCE",
+        description=(
+            "recordings that are finished at a time, and half as many rendered, at least one;"
+            " one less than the processor's cores when absent"
+        ),
+        examples=["2"],
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         validation_alias="MEDIASERVER_LOG_LEVEL",
@@ -197,7 +230,49 @@ class ServerSettings(BaseSettings):
     )
 
 
-class Settings(StorageSettings, ServerSettings):
+class LifeSettings(BaseSettings):
+    """How recordings begin and end, and who is told."""
+
+    webhook_urls: WebhookUrls = Field(
+        default=(),
+        validation_alias="WEBHOOK_URLS",
+        description=(
+            "comma separated addresses that are told of every change of a recording's status,"
+            " signed as LiveKit does it"
+        ),
+        examples=["https://app.example.com/hooks/mediaserver"],
+        json_schema_extra=SECRET,
+        repr=False,
+    )
+    recording_no_media_minutes: float = Field(
+        default=10.0,
+        validation_alias="RECORDING_NO_MEDIA_MINUTES",
+        description="a recording to which no media came for so long ends; 0 lets it wait",
+        examples=["10"],
+        ge=0.0,
+        le=10_080.0,
+    )
+    disk_stop_mb: int = Field(
+        default=128,
+        validation_alias="MEDIASERVER_DISK_STOP_MB",
+        description=(
+            "running recordings end when less free MiB, beside what finishing them needs,"
+            " are left in the data folder; 0 never ends them"
+        ),
+        examples=["128"],
+        ge=0,
+    )
+    drain_seconds: float = Field(
+        default=60.0,
+        validation_alias="MEDIASERVER_DRAIN_SECONDS",
+        description="how long a server that was told to stop may finish and store recordings",
+        examples=["60"],
+        ge=0.0,
+        le=86_400.0,
+    )
+
+
+class Settings(LifeSettings, StorageSettings, ServerSettings):
     """All of them, in the order of --help: those of the server first."""
 
     model_config = SettingsConfigDict(

@@ -58,15 +58,22 @@ class Truth:
         return median(self.offsets_ms)
 
 
-def measure(path: Path | str) -> Truth:
-    """Decodes the whole file. Raises av.FFmpegError when it can't be."""
+def measure(path: Path | str, *, since_s: float = 0.0, until_s: float = math.inf) -> Truth:
+    """Decodes the whole file, or from the keyframe before `since_s` on what lies before `until_s`.
+
+    Raises av.FFmpegError when it can't be decoded.
+    """
     pictures: list[tuple[float, int, float]] = []  # time, counter, brightness
     sizes: list[tuple[int, int]] = []
     hearing = _Hearing()
     with av.open(str(path)) as container:
         duration_s = (container.duration or 0) / av.time_base
         streams = [s for s in container.streams if s.type in ("audio", "video")]
+        if since_s:
+            container.seek(round(since_s * av.time_base))
         for frame in container.decode(streams):
+            if float(frame.time or 0.0) >= until_s:
+                break
             if isinstance(frame, av.VideoFrame):
                 pictures.append((float(frame.time or 0.0), read_counter(frame), brightness(frame)))
                 if sizes[-1:] != [(frame.width, frame.height)]:

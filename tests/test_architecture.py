@@ -32,6 +32,11 @@ PURE = (
     "recorder/depacketize",
     "recorder/timeline.py",
     "recorder/integrity.py",
+    "recorder/composite/layout.py",
+    "recorder/composite/mixer.py",
+    "recorder/composite/schedule.py",
+    "recorder/composite/speaker.py",
+    "recorder/composite/spec.py",
 )
 IMPURE_IMPORTS = {
     "asyncio",

@@ -39,7 +39,10 @@ class SequenceUnwrapper:
         if newest is None:
             self._newest = sequence
             return sequence
-        unwrapped = newest + seq_diff(sequence, newest & _SEQUENCE_MASK)
+        # seq_diff, written out: this runs for every packet of a recording, twice
+        unwrapped = (
+            newest + ((sequence - newest + _SEQUENCE_HALF) & _SEQUENCE_MASK) - _SEQUENCE_HALF
+        )
         if unwrapped > newest:
             self._newest = unwrapped
         return unwrapped
@@ -61,5 +64,7 @@ class TimestampUnwrapper:
         if last is None:
             self._last = timestamp
             return timestamp
-        self._last = last + timestamp_diff(timestamp, last & _TIMESTAMP_MASK)
-        return self._last
+        self._last = last = (
+            last + ((timestamp - last + _TIMESTAMP_HALF) & _TIMESTAMP_MASK) - _TIMESTAMP_HALF
+        )
+        return last

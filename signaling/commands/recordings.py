@@ -1,27 +1,28 @@
-"""`mediaserver recordings list|retry|reupload|prune`: what an operator does with recordings."""
+"""`mediaserver recordings list|retry|reupload|prune`: what an operator does with recordings.
+
+`signaling.commands.recording_checks` has the others: fsck, repair, render.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from recorder.depots import Depots
 from recorder.journals import journals_root
 from recorder.progress import Progress
 from recorder.recovery import retry
 from recorder.retention import Expired, Retention
 from recorder.reupload import Outcome, Reupload, waiting_recordings
+from signaling.commands import recording_checks
+from signaling.commands.opening import now, opened
 from signaling.commands.parsing import command, group
 from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, tell
 from signaling.errors import SettingsError
 from signaling.jobs import SubprocessJobs
 from signaling.rest.bodies import iso
 from signaling.settings import Settings
-from signaling.stores import links_last, open_depots, retention_policy
+from signaling.stores import links_last, retention_policy
 from storage.catalog import Catalog, ServerLock
 from storage.errors import CatalogInUse
 
@@ -38,10 +39,13 @@ def add_commands(commands: Commands) -> None:
     again = command(
         actions,
         "retry",
-        "have the next start finish a failed recording once more",
+        "have a failed recording finished once more",
         _retry,
         form="ID",
-        more="Only a failed recording whose journals are kept can be finished again.",
+        more=(
+            "Only a failed recording whose journals are kept can be finished again. A server that"
+            " runs takes it up within seconds, otherwise the next start does."
+        ),
     )
     again.add_argument("id", metavar="ID", help="a failed recording whose journals are kept")
     reupload = command(
@@ -74,24 +78,7 @@ def add_commands(commands: Commands) -> None:
     prune.add_argument(
         "--dry-run", action="store_true", help="only print what would be removed, and why"
     )
-
-
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[tuple[Catalog, Depots]]:
-    """The database and all configured stores. Raises what they raise."""
-    catalog = await Catalog.open(settings.database)
-    try:
-        depots = open_depots(settings)
-        try:
-            yield catalog, depots
-        finally:
-            await depots.close()
-    finally:
-        await catalog.close()
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
+    recording_checks.add_commands(actions)
 
 
 # --- list, retry ----------------------------------------------------------------------------------
@@ -131,7 +118,7 @@ async def _retry_one(settings: Settings, recording_id: str) -> None:
         row = await retry(catalog, settings.data_dir, recording_id)
     finally:
         await catalog.close()
-    tell(f"{row.id} will be finished by the next start of the server")
+    tell(f"{row.id} will be finished by the server that runs, or by its next start")
 
 
 # --- reupload -------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final, get_args
 
 from recorder.migrate import Migration, Moved, Plan
+from signaling.commands.opening import now, opened
 from signaling.commands.parsing import command, group, month
-from signaling.commands.recordings import now, opened
 from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, table, tell
 from signaling.costs import Amount, Usage, usage_of
 from signaling.errors import SettingsError, StartError

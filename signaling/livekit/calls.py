@@ -18,13 +18,16 @@ MAX_WAITING_JOINS: Final = 1000
 class CallObserver(Protocol):
     """Hears about rooms and participants. For one room, one call at a time and in order.
 
-    A room starts with its first session, a participant joins when its media is connected, and a
-    room empties when nobody came back within the departure timeout, or the server stops.
+    A room starts with its first session, a participant joins when its media is connected, media is
+    published with each offer that carries a new track, and a room empties when nobody came back
+    within the departure timeout, or the server stops.
     """
 
     async def room_started(self, room: str) -> None: ...
 
     async def participant_joined(self, room: str, identity: str) -> None: ...
+
+    async def media_published(self, room: str) -> None: ...
 
     async def room_emptied(self, room: str) -> None: ...
 
@@ -32,9 +35,9 @@ class CallObserver(Protocol):
 class CallNotices:
     """Delivers notices to an observer in one task for each room that has any.
 
-    Of the notices that wait (a slow database), joins beyond `MAX_WAITING_JOINS` a room are
-    dropped with a warning; starts and ends never are, there is at most one pair in a departure
-    timeout.
+    Of the notices that wait (a slow database), joins and published media beyond
+    `MAX_WAITING_JOINS` a room are dropped; starts and ends never are, there is at most one pair in
+    a departure timeout.
     """
 
     def __init__(self, observer: CallObserver | None) -> None:
@@ -54,6 +57,11 @@ class CallNotices:
         elif self._observer is not None:
             observer = self._observer
             self._put(room, lambda: observer.participant_joined(room, identity))
+
+    def media_published(self, room: str) -> None:
+        if self._observer is not None and len(self._waiting.get(room, ())) < MAX_WAITING_JOINS:
+            observer = self._observer
+            self._put(room, lambda: observer.media_published(room))
 
     def room_emptied(self, room: str) -> None:
         if self._observer is not None:

@@ -21,6 +21,13 @@ _KIND_OF_LABEL: Final[dict[DataLabel, models.DataPacket.Kind]] = {
     "_reliable": models.DataPacket.Kind.RELIABLE,
     "_lossy": models.DataPacket.Kind.LOSSY,
 }
+SERVER: Final = PeerId("")
+"""Who sends what the server itself says: nobody's id."""
+
+RECORDING_TOPIC: Final = "recording"
+"""What the server says of recordings. It has no sender, so a hidden participant, whose packets have
+none either, may not use it."""
+
 # Legacy, or meant for the server only.
 _NOT_FORWARDED: Final = frozenset({"speaker", "metrics"})
 
@@ -38,7 +45,7 @@ def relay(room: RoomState, sender: PeerId, label: DataLabel, payload: bytes) -> 
     value = packet.WhichOneof("value")
     if value in _NOT_FORWARDED or (value == "transcription" and one.kind != Kind.AGENT):
         return []
-    if _seen_before(one, packet, label):
+    if _poses_as_the_server(one, packet) or _seen_before(one, packet, label):
         return []
     packet.kind = kind
     _sign(packet, one)
@@ -48,6 +55,23 @@ def relay(room: RoomState, sender: PeerId, label: DataLabel, payload: bytes) -> 
     if not recipients:
         return []
     return [SendData(sender, recipients, label, packet.SerializeToString())]
+
+
+def from_server(room: RoomState, topic: str, payload: bytes) -> list[Effect]:
+    """A user packet without a sender, which no participant can make."""
+    recipients = tuple(room.participants)
+    if not recipients:
+        return []
+    packet = models.DataPacket(
+        kind=models.DataPacket.Kind.RELIABLE,
+        user=models.UserPacket(payload=payload, topic=topic),
+    )
+    return [SendData(SERVER, recipients, "_reliable", packet.SerializeToString())]
+
+
+def _poses_as_the_server(one: Participant, packet: models.DataPacket) -> bool:
+    is_user = packet.WhichOneof("value") == "user"
+    return one.hidden and is_user and packet.user.topic == RECORDING_TOPIC
 
 
 def _seen_before(one: Participant, packet: models.DataPacket, label: DataLabel) -> bool:

@@ -99,6 +99,11 @@ class ParticipantActive:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaPublished:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class RoomClosed:
     pass
 
@@ -106,5 +111,5 @@ class RoomClosed:
 MediaCommand = (
     ExpectTrack | Answer | Subscribe | Unsubscribe | MuteTrack | PauseSubscription | RemovePeer
 )
-Notice = ParticipantActive | RoomClosed
+Notice = ParticipantActive | MediaPublished | RoomClosed
 Effect = Send | Close | RefreshToken | SendData | MediaCommand | Notice

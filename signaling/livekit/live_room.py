@@ -29,11 +29,12 @@ from signaling.livekit.admission import (
     claims_size,
 )
 from signaling.livekit.calls import CallNotices
-from signaling.livekit.data import relay
+from signaling.livekit.data import from_server, relay
 from signaling.livekit.effects import (
     Close,
     Effect,
     MediaCommand,
+    MediaPublished,
     ParticipantActive,
     RefreshToken,
     RemovePeer,
@@ -158,6 +159,10 @@ class LiveRoom:
     def set_recording(self, active: bool) -> None:
         self.apply(self.state.set_recording(active, self._clock()))
 
+    def tell(self, topic: str, payload: bytes) -> None:
+        """A reliable data packet of the server to everybody whose media is connected."""
+        self.apply(from_server(self.state, topic, payload))
+
     def shut_down(self) -> None:
         reason = DisconnectReason.SERVER_SHUTDOWN
         self.apply(self.state.shut_down(Action.DISCONNECT, reason))
@@ -177,6 +182,8 @@ class LiveRoom:
                     self._queue_data(effect)
                 case ParticipantActive():
                     self._notices.participant_joined(self.state.name, effect.identity)
+                case MediaPublished():
+                    self._notices.media_published(self.state.name)
                 case RoomClosed():
                     log.info("room %s is closed", self._shown)
                     self._notices.room_emptied(self.state.name)

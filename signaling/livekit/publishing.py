@@ -14,7 +14,14 @@ from livekit.protocol import models, rtc
 
 from mediaserver.messages import Kind, OfferResult, PublishedTrack, TrackId, TrackIntent
 from signaling.livekit import responses
-from signaling.livekit.effects import Answer, Effect, ExpectTrack, MuteTrack, Send
+from signaling.livekit.effects import (
+    Answer,
+    Effect,
+    ExpectTrack,
+    MediaPublished,
+    MuteTrack,
+    Send,
+)
 from signaling.livekit.ids import new_track_sid
 from signaling.livekit.limits import (
     MAX_LIST_ITEMS,
@@ -216,6 +223,8 @@ def answered(origin: Origin, offer_id: int, result: OfferResult) -> list[Effect]
     answer = responses.answer(result.answer_sdp, offer_id, result.mid_to_track)
     effects.append(origin.reply(answer))
     effects += [MuteTrack(track.sid, True) for track in published if track.info.muted]
+    if published:
+        effects.append(MediaPublished())
     effects += offer_tracks(room, one, [track.sid for track in published])
     effects += _attached(room, result.attached)
     effects += _unsupported(one, result.unsupported)

@@ -127,6 +127,11 @@ class Conferences:
             case _:
                 pass
 
+    def tell(self, room: str, topic: str, payload: bytes) -> None:
+        """Says something to everybody in `room`, if anybody is there."""
+        if live := self._rooms.get(room):
+            live.tell(topic, payload)
+
     def set_recording(self, room: str, active: bool) -> None:
         """Whether `room` is being recorded; clients in it see it at once, later ones on joining."""
         if active:

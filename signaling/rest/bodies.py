@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import (
@@ -13,12 +14,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
     StringConstraints,
     TypeAdapter,
     ValidationError,
 )
 from pydantic.alias_generators import to_camel
 
+from recorder.composite.spec import parse_options
+from recorder.errors import BadRenderOptions
 from signaling.errors import InvalidRequest
 from signaling.policy import RoomRole
 
@@ -43,8 +47,12 @@ Name = Annotated[
 
 
 class Body(BaseModel):
-    """camelCase outside, snake_case inside; fields that are not known are ignored."""
+    """camelCase outside, snake_case inside; fields that are not known are ignored.
 
+    With `own_codes` the code of a refusal names the field: `bad_layout`.
+    """
+
+    own_codes: ClassVar[bool] = False
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=False, frozen=True, extra="ignore"
     )
@@ -68,10 +76,35 @@ class AcceptRequest(Body):
     name: Name
 
 
-class RecordingStart(Body):
-    """`layout`, `audioOnly` and `quality` shape composites, which are not built yet."""
+def _quality(value: Any) -> Any:
+    try:
+        parse_options({"quality": value})
+    except BadRenderOptions as error:
+        raise ValueError(str(error)) from None
+    if isinstance(value, dict):  # what is kept holds nothing else
+        return {name: value[name] for name in ("height", "fps", "videoBitrate") if name in value}
+    return value
 
-    mode: Literal["tracks"] = "tracks"
+
+Mode = Literal["tracks", "composite"]
+Layout = Literal["grid", "speaker", "single"]
+Quality = Annotated[Any, AfterValidator(_quality)]  # as recorder.composite.spec reads it
+
+
+class RecordingStart(Body):
+    """What is not said, the room's settings say. `tracks` also keeps a file for each track.
+
+    `layout` and `quality` shape composites, also those that are asked for later; `audioOnly` leaves
+    the pictures out of everything.
+    """
+
+    own_codes: ClassVar[bool] = True
+
+    mode: Mode | Literal["client"] | None = None
+    layout: Layout | None = None
+    audio_only: StrictBool | None = None
+    quality: Quality = None
+    tracks: StrictBool | None = None
 
 
 class RecordingQuery(Body):
@@ -84,6 +117,10 @@ class RecordingQuery(Body):
     include_signed_url: bool = True
     page: int = Field(default=1, ge=1, le=1_000_000)
     limit: int = Field(default=20, ge=1, le=LARGEST_PAGE)
+
+
+class RoomQuery(Body):
+    room: Name
 
 
 class PageQuery(Body):
@@ -101,7 +138,7 @@ async def read_body(request: web.Request, model: type[BodyType]) -> BodyType:
     try:
         return model.model_validate_json(raw if raw.strip() else b"{}")
     except ValidationError as error:
-        raise _refusal(error, "the body") from None
+        raise refusal(error, "the body", own_codes=model.own_codes) from None
 
 
 def read_query(request: web.Request, model: type[BodyType]) -> BodyType:
@@ -109,7 +146,7 @@ def read_query(request: web.Request, model: type[BodyType]) -> BodyType:
     try:
         return model.model_validate(dict(request.query))
     except ValidationError as error:
-        raise _refusal(error, "the query") from None
+        raise refusal(error, "the query", own_codes=model.own_codes) from None
 
 
 def room_of(request: web.Request) -> str:
@@ -121,7 +158,8 @@ def room_of(request: web.Request) -> str:
         raise InvalidRequest(f"the room in the path: {problem}") from None
 
 
-def _refusal(error: ValidationError, where: str) -> InvalidRequest:
+def refusal(error: ValidationError, where: str, *, own_codes: bool = False) -> InvalidRequest:
+    """What the caller is told of a model's complaint. `where` stands for a body without fields."""
     fields: list[dict[str, Any]] = [
         {
             "field": ".".join(str(part) for part in item["loc"]),
@@ -129,9 +167,18 @@ def _refusal(error: ValidationError, where: str) -> InvalidRequest:
         }
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    first = fields[0]
+    first, kind = fields[0], error.errors()[0]["type"]
     what = f"`{first['field']}`" if first["field"] else where
-    return InvalidRequest(f"{what}: {first['problem']}", details={"fields": fields})
+    code = _own_code(first["field"], kind) if own_codes else None
+    return InvalidRequest(f"{what}: {first['problem']}", code=code, details={"fields": fields})
+
+
+def _own_code(field: str, kind: str) -> str | None:
+    """`audioOnly` -> `bad_audio_only`; None for a body that is no object."""
+    if kind == "extra_forbidden":
+        return "unknown_field"
+    name = field.partition(".")[0]
+    return "bad_" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() if name else None
 
 
 def iso(moment: datetime | None) -> str | None:

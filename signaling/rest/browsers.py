@@ -18,8 +18,9 @@ OPEN_PREFIXES: Final = ("/rtc", "/twirp/", "/objects")
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
         "default-src 'self'",
-        "connect-src 'self' ws: wss:",  # the signalling WebSocket; old Safari needs the schemes
-        "img-src 'self' data: blob:",
+        # the signalling WebSocket (old Safari needs the schemes), and segments of HLS
+        "connect-src 'self' ws: wss:{media}",
+        "img-src 'self' data: blob:{media}",
         "media-src 'self' blob: mediastream:{media}",
         "worker-src 'self' blob:",
         "style-src 'self' 'unsafe-inline'",  # the LiveKit components set style attributes
@@ -77,7 +78,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 @functools.cache
 def content_security_policy(media_origins: tuple[str, ...] = ()) -> str:
-    """What our pages may do; recordings may be played from these other origins too."""
+    """What our pages may do; recordings and their pictures may come from these origins too."""
     return CONTENT_SECURITY_POLICY.format(media="".join(f" {each}" for each in media_origins))
 
 

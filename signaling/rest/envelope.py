@@ -29,8 +29,13 @@ STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
     (recorder_errors.AlreadyRecording, 409),
     (recorder_errors.RecordingActive, 409),
     (recorder_errors.UnknownRecording, 404),
+    (recorder_errors.UnknownRender, 404),
+    (recorder_errors.BadRenderOptions, 400),
+    (recorder_errors.NothingToRender, 409),
+    (recorder_errors.TooManyRenders, 429),
     (recorder_errors.StorageFailed, 503),
     (recorder_errors.MediaRefused, 503),
+    (recorder_errors.JournalsUnwritable, 503),
     (recorder_errors.DiskLow, 507),
     (storage_errors.BadValue, 400),
     (storage_errors.BadKey, 404),
@@ -92,6 +97,8 @@ def failure_of(error: Exception) -> web.Response | None:
     details = getattr(error, "details", None)
     if isinstance(error, recorder_errors.AlreadyRecording):
         details = {"recordingId": error.recording_id}
+    if isinstance(error, recorder_errors.BadRenderOptions):
+        details = {"fields": [{"field": error.field, "problem": str(error)}]}
     return failure(status, getattr(error, "code", "error"), str(error), details)
 
 
@@ -108,6 +115,8 @@ async def enveloped(request: web.Request, handler: Handler) -> web.StreamRespons
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
+    except ConnectionResetError:  # whoever asked hung up; nobody hears the answer
+        return failure(400, "connection_lost", "the connection was closed")
     except Exception as error:  # the supervisor of all handlers
         answer_to_error = failure_of(error)
         if answer_to_error is not None:

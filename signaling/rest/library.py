@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
+from datetime import timedelta
 from typing import Final
 
 from aiohttp import web
 
-from recorder.journals import journal_bytes, journals_root
 from signaling import policy
 from signaling.errors import Forbidden, NotFound
+from signaling.links import LIFE
 from signaling.policy import Principal
-from signaling.rest import represent
+from signaling.rest import relinking, represent
 from signaling.rest.bodies import RecordingQuery, read_query
 from signaling.rest.envelope import ok, page
-from signaling.rest.sending import send_object
+from signaling.rest.sending import read_text, send_object, send_text
 from signaling.rest.services import Services, principal, services_of
 from storage.catalog import FileRow, RecordingRow
 from storage.objects.disposition import content_disposition
 
 ROWS_AT_ONCE: Final = 200
+
+# Texts that name files beside them: of which role, and how the names become links.
+NAMED_IN: Final = {
+    "playlist": ("media", relinking.playlist),
+    "cues": ("strip", relinking.cues),
+}
 
 
 async def list_recordings(request: web.Request) -> web.Response:
@@ -49,30 +55,20 @@ async def list_recordings(request: web.Request) -> web.Response:
 
 async def show_recording(request: web.Request) -> web.Response:
     """GET /api/v1/recordings/{id}"""
-    row = await _visible_row(request)
-    links = services_of(request).links
+    services, row = services_of(request), await visible_row(request)
     signed = read_query(request, RecordingQuery).include_signed_url
-    return ok(represent.recording(row, links if signed else None))
+    renders = await services.catalog.renders.of(row.id)
+    return ok(represent.recording(row, services.links if signed else None, renders))
 
 
 async def delete_recording(request: web.Request) -> web.Response:
     """DELETE /api/v1/recordings/{id}: the row and the stored objects."""
     services, who = services_of(request), principal(request)
-    row = await _row(services, request.match_info["id"])
+    row = await known_row(services, request.match_info["id"])
     policy.require_host(who, row.room)
+    await services.renderer.forget(row.id)
     await services.recordings.delete(row.id)
     return ok({"id": row.id, "deleted": True})
-
-
-async def recording_status(request: web.Request) -> web.Response:
-    """GET /api/v1/recordings/{id}/status"""
-    services, row = services_of(request), await _visible_row(request)
-    progress = 1.0 if row.status == "recorded" else services.recordings.progress(row.id)
-    on_disk = 0
-    if row.size is None:
-        journals = journals_root(services.settings.data_dir) / row.id
-        on_disk = await asyncio.to_thread(journal_bytes, journals)
-    return ok(represent.status(row, progress, on_disk))
 
 
 async def recording_file(request: web.Request) -> web.StreamResponse:
@@ -82,12 +78,14 @@ async def recording_file(request: web.Request) -> web.StreamResponse:
     signature = request.query.get("sig")
     if signature is not None:
         services.links.verify(represent.file_path(recording_id, file_id), signature)
-        row = await _row(services, recording_id)
+        row = await known_row(services, recording_id)
     else:
-        row = await _visible_row(request)
+        row = await visible_row(request)
     file = _file(row, file_id)
     name = represent.file_name(row, file)
     download = request.query.get("download") == "1"
+    if file.role in NAMED_IN and file.size <= relinking.LARGEST_TEXT:
+        return await _send_naming_text(request, row, file, name, download=download)
     # a link is signed for GET only, so HEAD is answered from here
     if request.method != "HEAD" and (
         link := await services.playback.link(file, name, download=download)
@@ -107,17 +105,44 @@ async def recording_file(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def _row(services: Services, recording_id: str) -> RecordingRow:
+async def _send_naming_text(
+    request: web.Request, row: RecordingRow, file: FileRow, name: str, *, download: bool
+) -> web.StreamResponse:
+    """A playlist or cues, with signed links where the text names files beside it.
+
+    Never a redirect: names and links in it are relative to this address.
+    """
+    services = services_of(request)
+    role, relinked = NAMED_IN[file.role]
+    text = await read_text(services.depots.store(file.provider), file.key)
+    if (named := represent.companion(row, file, role)) is not None:
+        # a player asks for a playlist once, and then plays for as long as it lasts
+        life = LIFE + timedelta(seconds=file.duration_seconds)
+        link = services.links.sign(represent.file_path(row.id, named.id), life)
+        text = relinked(text, link.rpartition("/")[2])
+    return await send_text(
+        request,
+        text,
+        {
+            "Content-Type": f"{file.content_type}; charset=utf-8",
+            "Content-Disposition": content_disposition(name, download=download),
+            "Cache-Control": "private, no-cache",
+        },
+        lambda count: services.traffic.add(file.provider, row.room, count),
+    )
+
+
+async def known_row(services: Services, recording_id: str) -> RecordingRow:
     row = await services.catalog.recordings.get(recording_id)
     if row is None:
         raise NotFound("there is no such recording", code="recording_not_found")
     return row
 
 
-async def _visible_row(request: web.Request) -> RecordingRow:
+async def visible_row(request: web.Request) -> RecordingRow:
     """The path's recording. Raises Unauthorized, NotFound, Forbidden, in this order."""
     services, who = services_of(request), principal(request)
-    row = await _row(services, request.match_info["id"])
+    row = await known_row(services, request.match_info["id"])
     if not policy.may_see_recording(who, row.room, await _took_part(services, row.call_id)):
         raise Forbidden("the recording is not yours to see", code="not_member")
     return row

@@ -5,8 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from signaling import policy
-from signaling.errors import Conflict, NotFound, Unavailable
+from signaling.errors import Conflict, Forbidden, NotFound, Unavailable
 from signaling.policy import Principal
+from signaling.recording_wishes import wishes
 from signaling.rest import represent
 from signaling.rest.bodies import RecordingStart, read_body, room_of
 from signaling.rest.envelope import ok
@@ -21,7 +22,7 @@ async def start_in_room(request: web.Request) -> web.Response:
     wanted = await read_body(request, RecordingStart)
     if not services.attendance.participants(room):
         raise Conflict("nobody is in the room", code="no_call")
-    return ok(represent.started_or_stopped(await _start(services, room, who, wanted.mode)))
+    return ok(represent.started_or_stopped(await _start(services, room, who, wanted)))
 
 
 async def stop_in_room(request: web.Request) -> web.Response:
@@ -42,7 +43,7 @@ async def start_in_call(request: web.Request) -> web.Response:
     wanted = await read_body(request, RecordingStart)
     if call.ended_at is not None or not services.attendance.participants(call.room):
         raise Conflict("the call has ended", code="no_call")
-    return ok(represent.started_or_stopped(await _start(services, call.room, who, wanted.mode)))
+    return ok(represent.started_or_stopped(await _start(services, call.room, who, wanted)))
 
 
 async def stop_in_call(request: web.Request) -> web.Response:
@@ -59,17 +60,16 @@ async def stop_in_call(request: web.Request) -> web.Response:
     return ok(represent.started_or_stopped(found.items[0]))
 
 
-async def _start(services: Services, room: str, who: Principal, mode: str) -> RecordingRow:
+async def _start(
+    services: Services, room: str, who: Principal, wanted: RecordingStart
+) -> RecordingRow:
     if services.lifecycle.draining:
         raise Unavailable("the server is stopping", code="stopping")
-    call = await services.calls.running(room)
-    if call is None:
-        raise Conflict("nobody is in the room", code="no_call")
-    row = await services.recordings.start(room, call.id, who.identity or who.role, mode)
-    if room not in services.calls.live and not services.attendance.participants(room):
-        # The room emptied meanwhile, and nobody would stop what was not yet running.
-        return await services.recordings.stop(row.id)
-    return row
+    settings = await services.room_book.of(room)
+    if not settings.recording_enabled:
+        raise Forbidden("the room's settings forbid recording", code="recording_disabled")
+    mode, options = wishes(wanted, settings)
+    return await services.calls.record(room, who.identity or who.role, mode, options)
 
 
 async def _call(services: Services, call_id: str) -> CallRow:

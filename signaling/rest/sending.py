@@ -27,6 +27,8 @@ CONDITIONS: Final = (
     hdrs.ORIGIN,
 )
 
+PIECE_BYTES: Final = 256 * 1024
+_OPEN_RANGE: Final = re.compile(r"bytes=(\d{1,15})-", re.ASCII | re.IGNORECASE)
 _RANGE: Final = re.compile(r"bytes=(?!-$)(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 
 OnSent = Callable[[int], None]
@@ -47,6 +49,39 @@ async def send_object(
     return await _relay(request, store, file, headers, on_sent)
 
 
+async def read_text(store: ObjectStore, key: str) -> str:
+    """A small object's text (UTF-8). Raises ObjectNotFound, StoreUnavailable."""
+    return b"".join([block async for block in store.open(key)]).decode("utf-8", "replace")
+
+
+async def send_text(
+    request: web.Request, text: str, headers: Mapping[str, str], on_sent: OnSent
+) -> web.StreamResponse:
+    """Whole and compressed: texts repeat themselves."""
+    response = web.Response(body=text.encode(), headers=dict(headers), zlib_executor_size=8192)
+    response.enable_compression()
+    await response.prepare(request)
+    await response.write_eof()
+    if request.method != hdrs.METH_HEAD:
+        on_sent(response.body_length)
+    return response
+
+
+def asked_range(request: web.BaseRequest) -> str:
+    """The request's Range, with an end where `?piece=1` asks for one piece at a time.
+
+    A media element that has buffered enough stops reading and holds its connection; a browser has six
+    to a server, so a seventh element would wait for ever. One that gets its file in pieces, which a
+    server may always do (RFC 9110, 14.2), holds none: a piece fits into what a browser reads ahead.
+    """
+    asked = request.headers.get(hdrs.RANGE, "")
+    found = _OPEN_RANGE.fullmatch(asked.strip())
+    if found is None or request.query.get("piece") != "1":
+        return asked
+    first = int(found[1])
+    return f"bytes={first}-{first + PIECE_BYTES - 1}"
+
+
 class FileAnswer(web.FileResponse):
     """A file response to a request of which it hears only the range and the conditions.
 
@@ -64,6 +99,7 @@ class FileAnswer(web.FileResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         said = {name: request.headers.get(name, "") for name in CONDITIONS}
+        said[hdrs.RANGE] = asked_range(request)
         kept = {str(name): value for name, value in said.items() if value and value.isascii()}
         version = kept.get(hdrs.IF_RANGE)
         if version and request.if_range is None and version != await entity_tag(self._place):
@@ -96,7 +132,7 @@ async def _relay(
     start, end, status = 0, file.size, 200
     if request.headers.get(hdrs.IF_RANGE, etag) == etag:
         try:
-            asked = _range(request.headers.get(hdrs.RANGE, ""), file.size)
+            asked = _range(asked_range(request), file.size)
         except ValueError:
             refusal = {"Content-Range": f"bytes */{file.size}"}
             return web.Response(status=416, headers={**headers, **refusal})

@@ -12,16 +12,22 @@ from aiohttp import web
 from mediaserver.facade import MediaPlane
 from recorder.depots import Depots
 from recorder.diskspace import DiskSpace
+from recorder.rendering import Renderer
 from recorder.service import RecordingService
 from signaling.auth import TokenAuthority, bearer
+from signaling.automatic import AutomaticRecording
 from signaling.calls import CallLog
 from signaling.links import LinkSigner
+from signaling.live import LiveStreams
 from signaling.metrics import Counters
 from signaling.playback import Playback
 from signaling.policy import Principal, principal_of
 from signaling.rest.represent import Attendee
+from signaling.room_settings import RoomBook
 from signaling.settings import Settings
 from signaling.traffic import Traffic
+from signaling.watching import Watching
+from signaling.webhooks import Webhooks
 from storage.catalog import Catalog
 from storage.objects.local_signing import LocalSigner
 
@@ -57,7 +63,13 @@ class Services:
     space: DiskSpace
     media: MediaPlane
     recordings: RecordingService
+    live: LiveStreams
+    renderer: Renderer
     calls: CallLog
+    room_book: RoomBook
+    automatic: AutomaticRecording
+    watching: Watching
+    webhooks: Webhooks
     attendance: Attendance
     counters: Counters
     lifecycle: Lifecycle

@@ -14,7 +14,7 @@ NOT_BUILT: Final = (
 
 
 def routes(webroot: Path = WEBROOT) -> list[web.AbstractRouteDef]:
-    """`/`, `/room/{room}` and `/recordings` are one page; the browser tells them apart."""
+    """`/`, `/room/{room}`, `/recordings` and what is below are one page, which tells them apart."""
 
     async def index(_request: web.Request) -> web.StreamResponse:
         page = webroot / "index.html"
@@ -39,5 +39,6 @@ def routes(webroot: Path = WEBROOT) -> list[web.AbstractRouteDef]:
         web.get("/", index),
         web.get("/room/{room}", index),
         web.get("/recordings", index),
+        web.get("/recordings/{id}", index),
         web.get("/assets/{name:.+}", asset),
     ]

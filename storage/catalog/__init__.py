@@ -3,6 +3,7 @@
 from storage.catalog.calls import CallRepository
 from storage.catalog.catalog import Catalog
 from storage.catalog.deliveries import DeliveryRepository
+from storage.catalog.folder import FolderRepository
 from storage.catalog.ids import new_call_id, new_file_id, new_recording_id
 from storage.catalog.invites import InviteRepository
 from storage.catalog.lock import ServerLock
@@ -36,6 +37,7 @@ __all__ = [
     "DeliveryRepository",
     "DeliveryRow",
     "FileRow",
+    "FolderRepository",
     "InviteRepository",
     "InviteRow",
     "Page",

@@ -9,6 +9,7 @@ from storage.catalog.address import parse_address
 from storage.catalog.calls import CallRepository
 from storage.catalog.database import Database
 from storage.catalog.deliveries import DeliveryRepository
+from storage.catalog.folder import FolderRepository
 from storage.catalog.invites import InviteRepository
 from storage.catalog.migration import pending_on
 from storage.catalog.recordings import RecordingRepository
@@ -38,6 +39,7 @@ class Catalog:
         self.webhooks = WebhookRepository(database, clock)
         self.calls = CallRepository(database, clock)
         self.invites = InviteRepository(database)
+        self.folder = FolderRepository(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Callable[[], datetime] = _now) -> Catalog:

@@ -154,6 +154,9 @@ room_settings = Table(
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
+# One row: the identity of the folder whose journals this database is about.
+data_folder = Table("data_folder", metadata, Column("id", PlainText, primary_key=True))
+
 # The outbox of webhooks: what each address still has to be told, in order.
 webhooks = Table(
     "webhooks",

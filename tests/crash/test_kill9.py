@@ -11,7 +11,7 @@ from tests.media_truth import measure
 from tests.rig.browser import chromium, rig_pages
 from tests.rig.known_content import known_content_page
 from tests.rig.media import decode_errors, ffprobe
-from tests.rig.rest import FINAL, Rest
+from tests.rig.rest import FINAL, Rest, originals
 from tests.rig.sdk import hears, joined, tone
 from tests.rig.server import MediaserverProcess
 from tests.rig.tokens import participant_token, server_token
@@ -46,7 +46,7 @@ async def test_killed_ten_seconds_into_a_recording(data_dir: Path, tmp_path: Pat
 
         await server.restart()
         row = await rest.recorded(recording, within=60)
-        (file,) = row["files"]
+        (file,) = originals(row)
         path = await fetch(rest, file, tmp_path)
         truth = measure(path)
         drawn = await alice.drawn()
@@ -74,7 +74,7 @@ async def test_killed_while_the_file_is_being_made(data_dir: Path, tmp_path: Pat
             await server.kill9()
         await server.restart()
         row = await rest.recorded(recording, within=60)
-        (file,) = row["files"]
+        (file,) = originals(row)
         assert file["durationSeconds"] > 0.5
         assert decode_errors(await fetch(rest, file, tmp_path)) == 0
 

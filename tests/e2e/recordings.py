@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.media_truth import Truth
 from tests.rig.known_content import KnownContentPage, Snapshot
-from tests.rig.rest import Rest
+from tests.rig.rest import Rest, originals
 
 FPS = 30
 
@@ -44,7 +44,7 @@ async def record(
     last, ended = await page.snapshot(), datetime.now(UTC)
     row = await rest.stop_recording(room)
     assert row["id"] == recording
-    (file,) = row["files"]
+    (file,) = originals(row)
     path = await fetch(rest, file, folder)
     return Recorded(row, path, await page.drawn(), first, last, asked, began, ended)
 

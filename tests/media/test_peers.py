@@ -199,6 +199,46 @@ async def test_a_recorded_room_leaves_journals_that_end_in_order(media, join, tm
     assert reader.header.labels == {"participantId": "alice"}
 
 
+async def test_a_recording_of_sound_leaves_nothing_of_the_pictures(media, join, tmp_path) -> None:
+    alice = await join("alice")
+    await alice.publish(AudioStreamTrack(), Colour())
+    await media.start_recording(ROOM, RecordingId("RC_1"), tmp_path, ["audio"])
+    await media.events.wait_for(RecordingStarted)
+    bob = await join("bob")
+    await bob.publish(Colour())
+    await media.events.wait(PeerConnected(bob.peer_id))
+    received = int((await media.stats())["received"])
+    while int((await media.stats())["received"]) < received + 50:  # noqa: ASYNC110
+        await asyncio.sleep(0)  # each round waits for the worker's answer
+    assert await media.stop_recording(RecordingId("RC_1"))
+    (audio,) = tmp_path.iterdir()
+    assert JournalReader(audio).header.kind == "audio"
+
+
+async def test_a_recording_of_sound_stalls_although_pictures_come(media, join, tmp_path) -> None:
+    alice = await join("alice")
+    await media.start_recording(ROOM, RecordingId("RC_1"), tmp_path / "missing", ["audio"])
+    await alice.publish(AudioStreamTrack(), Colour())
+    await media.events.wait(RecordingStalled(RecordingId("RC_1"), "No such file or directory"))
+
+
+async def test_when_the_last_media_came(media, join, tmp_path) -> None:
+    recording = RecordingId("RC_1")
+    assert await media.last_media(recording) is None
+    alice = await join("alice")
+    await media.start_recording(ROOM, recording, tmp_path)
+    assert await media.last_media(recording) is None
+    await alice.publish(AudioStreamTrack())
+    started = await media.events.wait_for(RecordingStarted)
+    last = started.first_media_us
+    while (last := await media.last_media(recording)) < started.first_media_us + 500_000:
+        assert last >= started.first_media_us
+    assert abs(last / 1e6 - time.time()) < 5
+    await media.set_track_muted(TrackId("TR_alice_audio"), True)
+    await media.stop_recording(recording)
+    assert await media.last_media(recording) is None
+
+
 @pytest.mark.parametrize(
     "text", ["", "v=0", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "\x00" * 99]
 )

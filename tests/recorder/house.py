@@ -7,7 +7,9 @@ Nothing waits: `settled` returns when no background task is left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,8 @@ from typing import Any
 
 from mediaserver.errors import MediaError
 from mediaserver.messages import (
+    EVERY_KIND,
+    Kind,
     RecordingFault,
     RecordingId,
     RecordingStalled,
@@ -24,8 +28,10 @@ from mediaserver.messages import (
 )
 from recorder.delivery import Deliverer
 from recorder.depots import Depots
+from recorder.file_options import parse_file_options
 from recorder.finalize import finalize
-from recorder.jobs import FinalizeResult
+from recorder.jobs import FinalizedFile, FinalizeResult
+from recorder.rendering import Renderer
 from recorder.service import RecordingService
 from storage.catalog import Catalog, RecordingRow, migrate
 from storage.errors import CatalogUnavailable, StoreUnavailable
@@ -43,15 +49,35 @@ class FakePlane:
     started: dict[RecordingId, Path] = field(default_factory=dict)
     refuses: MediaError | None = None
     breaks: MediaError | None = None
+    kinds: dict[RecordingId, frozenset[Kind]] = field(default_factory=dict)
+    last_media_at: dict[RecordingId, datetime] = field(default_factory=dict)
+    starting: asyncio.Event | None = None  # a start waits for it
+    asked_to_start: asyncio.Event = field(default_factory=asyncio.Event)
+    asked_to_stop: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def start_recording(self, room: RoomId, recording: RecordingId, directory: Path) -> None:
+    async def start_recording(
+        self,
+        room: RoomId,
+        recording: RecordingId,
+        directory: Path,
+        kinds: Collection[Kind] = EVERY_KIND,
+    ) -> None:
+        self.asked_to_start.set()
+        self.kinds[recording] = frozenset(kinds)
         if self.refuses is not None:
             raise self.refuses
         assert directory.is_dir()
+        if self.starting is not None:
+            await self.starting.wait()
         self.started[recording] = directory
+
+    async def last_media(self, recording: RecordingId) -> int | None:
+        at = self.last_media_at.get(recording)
+        return None if at is None else round(at.timestamp() * 1e6)
 
     async def stop_recording(self, recording: RecordingId) -> bool:
         directory = self.started.pop(recording, None)
+        self.asked_to_stop.set()
         if directory is None:
             return False
         for track in self.tracks:
@@ -59,6 +85,65 @@ class FakePlane:
         if self.breaks is not None:
             raise self.breaks
         return bool(self.tracks)
+
+
+@dataclass
+class Renders:
+    """What render jobs do here: a composite is the bytes of its sources, its poster a word.
+
+    `failures` are raised first, one a call.
+    """
+
+    failures: list[Exception] = field(default_factory=list)
+    specs: list[dict[str, Any]] = field(default_factory=list)
+    hold: asyncio.Event | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    running: int = 0
+    most_at_once: int = 0
+
+    async def run(
+        self, spec: Path, on_progress: Callable[[float], None]
+    ) -> tuple[FinalizedFile, ...]:
+        order = json.loads(spec.read_text())
+        self.specs.append(order)
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
+        try:
+            on_progress(0.5)
+            self.begun.set()
+            if self.hold is not None:
+                await self.hold.wait()
+            if self.failures:
+                raise self.failures.pop(0)
+        finally:
+            self.running -= 1
+        output = Path(order["output"])
+        content = b"".join(Path(source["path"]).read_bytes() for source in order["sources"])
+        poster = output.with_suffix(".jpg")
+        return (
+            _made(output, content, "composite", "video/mp4"),
+            _made(poster, b"picture", "thumbnail", "image/jpeg", "poster", output.name),
+        )
+
+
+def _made(
+    path: Path, content: bytes, kind: str, content_type: str, role: str = "", of: str | None = None
+) -> FinalizedFile:
+    path.write_bytes(content)
+    return FinalizedFile(
+        path=path,
+        kind=kind,
+        participant_id="",
+        content_type=content_type,
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        duration_seconds=1.0,
+        width=1280,
+        height=720,
+        start_seconds=0.0,
+        role=role,
+        derived_from=of,
+    )
 
 
 @dataclass
@@ -71,11 +156,19 @@ class Jobs:
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     running: int = 0
     most_at_once: int = 0
+    options: list[Mapping[str, Any]] = field(default_factory=list)
+    renders: Renders = field(default_factory=Renders)
 
     async def finalize(
-        self, journals: Path, output: Path, on_progress: Callable[[float], None]
+        self,
+        journals: Path,
+        output: Path,
+        on_progress: Callable[[float], None],
+        options: Mapping[str, Any],
     ) -> FinalizeResult:
+        """Without pictures, unless they are asked for: no test here looks at them."""
         self.calls.append(journals)
+        self.options.append(options)
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
         try:
@@ -85,9 +178,15 @@ class Jobs:
                 await self.hold.wait()
             if self.failures:
                 raise self.failures.pop(0)
-            return await asyncio.to_thread(finalize, journals, output, on_progress)
+            wanted = parse_file_options({"thumbnails": False, **options})
+            return await asyncio.to_thread(finalize, journals, output, on_progress, wanted)
         finally:
             self.running -= 1
+
+    async def render(
+        self, spec: Path, on_progress: Callable[[float], None]
+    ) -> tuple[FinalizedFile, ...]:
+        return await self.renders.run(spec, on_progress)
 
 
 class FlakyStore(MemoryStore):
@@ -184,6 +283,16 @@ class House:
         )
         service.subscribe(lambda row: self.heard.append((row.id, row.status)))
         return service
+
+    def another_renderer(self, **more: Any) -> Renderer:
+        return Renderer(
+            self.catalog,
+            self.deliverer,
+            self.jobs,
+            self.folder / "journals",
+            clock=lambda: self.now,
+            **{"sleep": self._pause, "free": lambda _: 1 << 40, **more},
+        )
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

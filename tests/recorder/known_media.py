@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -33,9 +34,16 @@ NTP_OFFSET_S = 2_208_988_800
 MTU = 900
 FRAME_RATE = 30
 
+SILENCE = frozenset(
+    bytes.fromhex(text)
+    for mono, stereo in (("f8", "fc"), ("f0", "f4"), ("e8", "ec"), ("e0", "e4"))
+    for text in (f"{mono}fffe", f"{stereo}fffe")
+) | {bytes.fromhex("fb06" + 6 * "fffe"), bytes.fromhex("ff06" + 6 * "fffe")}
+"""Opus packets of 20, 10, 5, 2.5 and 120 ms that are silent. Encoders make the first two as well."""
+
 os.environ.setdefault("SVT_LOG", "1")
 
-_ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
+ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "video/VP8": ("libvpx", {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}),
     "video/VP9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}),
     "video/H264": (
@@ -55,6 +63,17 @@ class Coded:
     keyframe: bool
 
 
+@contextmanager
+def usual_scheduling() -> Iterator[None]:
+    """Undoes what SVT-AV1 does as root: it makes the thread that calls it a real-time one, which
+    then starves every other process of the machine."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 @cache
 def encode_video(
     mime_type: str,
@@ -63,7 +82,7 @@ def encode_video(
     size: tuple[int, int] = (320, 240),
     keyframe_every: int = 30,
 ) -> tuple[Coded, ...]:
-    name, options = _ENCODERS[mime_type]
+    name, options = ENCODERS[mime_type]
     encoder: Any = av.CodecContext.create(name, "w")
     encoder.width, encoder.height = size
     encoder.pix_fmt = "yuv420p"
@@ -75,11 +94,12 @@ def encode_video(
         encoder.bit_rate = 1_500_000
     encoder.options = options
     packets = []
-    for counter in range(first, first + count):
-        picture = draw_picture(counter, *size)
-        picture.pts = counter - first
-        packets += encoder.encode(picture)
-    packets += encoder.encode(None)
+    with usual_scheduling():
+        for counter in range(first, first + count):
+            picture = draw_picture(counter, *size)
+            picture.pts = counter - first
+            packets += encoder.encode(picture)
+        packets += encoder.encode(None)
     assert len(packets) == count
     return tuple(
         Coded(first + number, bytes(packet), packet.is_keyframe)
@@ -113,20 +133,24 @@ def _pieces(data: bytes, size: int = MTU) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
-def vp8_payloads(frame: Coded, picture_id: int | None = None) -> list[bytes]:
+def vp8_payloads(frame: Coded, picture_id: int | None = None, *, mtu: int = MTU) -> list[bytes]:
     extension = b"" if picture_id is None else struct.pack("!BH", 0x80, 0x8000 | picture_id % 32768)
     x = 0x80 if extension else 0
     return [
         bytes([x | (0x10 if number == 0 else 0)]) + extension + piece
-        for number, piece in enumerate(_pieces(frame.data))
+        for number, piece in enumerate(_pieces(frame.data, mtu))
     ]
 
 
 def vp9_payloads(
-    frame: Coded, *, flexible: bool = False, size: tuple[int, int] | None = None
+    frame: Coded,
+    *,
+    flexible: bool = False,
+    size: tuple[int, int] | None = None,
+    mtu: int = MTU,
 ) -> list[bytes]:
     """With picture id; keyframes carry a scalability structure when `size` is given."""
-    pieces = _pieces(frame.data)
+    pieces = _pieces(frame.data, mtu)
     payloads = []
     for number, piece in enumerate(pieces):
         first = 0x80 | (0 if frame.keyframe else 0x40) | (0x10 if flexible else 0)
@@ -148,7 +172,7 @@ def h264_nals(frame: Coded) -> list[bytes]:
     return [nal for nal in re.split(b"\0\0\0?\1", frame.data) if nal]
 
 
-def h264_payloads(frame: Coded) -> list[bytes]:
+def h264_payloads(frame: Coded, *, mtu: int = MTU) -> list[bytes]:
     """Small units together in a STAP-A, single ones alone, large ones in FU-As."""
     payloads: list[bytes] = []
     for is_small, group in groupby(h264_nals(frame), key=lambda nal: len(nal) < 100):
@@ -158,12 +182,12 @@ def h264_payloads(frame: Coded) -> list[bytes]:
             payloads.append(bytes([0x78]) + units)
             continue
         for nal in nals:
-            payloads += [nal] if len(nal) <= MTU else _fragments(nal)
+            payloads += [nal] if len(nal) <= mtu else _fragments(nal, mtu)
     return payloads
 
 
-def _fragments(nal: bytes) -> list[bytes]:
-    pieces = _pieces(nal[1:])
+def _fragments(nal: bytes, mtu: int) -> list[bytes]:
+    pieces = _pieces(nal[1:], mtu)
     payloads = []
     for number, piece in enumerate(pieces):
         flags = (0x80 if number == 0 else 0) | (0x40 if number == len(pieces) - 1 else 0)
@@ -265,8 +289,8 @@ def ntp(unix_s: float) -> int:
 class KnownTrack:
     """A journal in the making. Times in seconds from START_US on the server's clock.
 
-    `clock_offset` is the sender's NTP clock minus the server's; `rtp_ppm` how much its RTP clock is
-    fast against its NTP clock. `delay` is the network's.
+    `clock_offset` is the sender's NTP clock minus the server's at the start, `ntp_ppm` how much it is
+    fast against the server's, `rtp_ppm` how much its RTP clock is. `delay` is the network's.
     """
 
     kind: str
@@ -275,6 +299,7 @@ class KnownTrack:
     source: str = ""
     track_id: str = ""
     clock_offset: float = 0.0
+    ntp_ppm: float = 0.0
     rtp_ppm: float = 0.0
     delay: float = 0.02
     sequence: int = 65500
@@ -305,7 +330,7 @@ class KnownTrack:
             self.put(at, payload, marker=number == len(payloads) - 1)
 
     def report(self, at: float) -> None:
-        sent = START_US / 1e6 + at + self.clock_offset
+        sent = START_US / 1e6 + at * (1 + self.ntp_ppm * 1e-6) + self.clock_offset
         payload = encode_sender_report(ntp(sent), self.rtp(at) & 0xFFFF_FFFF)
         self.record(RecordKind.SENDER_REPORT, at + self.delay, payload)
 

@@ -129,3 +129,10 @@ def test_the_last_frame_needs_its_marker() -> None:
 def test_audio_needs_nothing_but_itself() -> None:
     script: Script = [part(1, "x"), Lost(3), part(2, "y"), part(3, "!"), part(4, "z")]
     assert play(script, single=True) == ["x", "y", "-3", "z"]
+
+
+def test_a_counter_that_may_have_gone_round_says_nothing() -> None:
+    script: Script = [part(1, "K1", "end"), Lost(255), part(2, "D2", "end")]
+    assert play(script) == ["K1", "D2"]
+    script[1] = Lost(256)
+    assert play(script) == ["K1", "-2"]

@@ -15,6 +15,7 @@ import pytest
 from mediaserver.journal import RecordKind, encode_header
 from recorder.depacketize import CodedFrame
 from recorder.errors import JobFailed, MuxFailed
+from recorder.file_options import FileOptions
 from recorder.finalize import finalize
 from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.muxer import mux
@@ -35,6 +36,7 @@ from tests.recorder.known_media import (
 )
 
 CODECS = ["video/VP8", "video/VP9", "video/H264", "video/AV1"]
+BARE = FileOptions(thumbnails=False)  # what is made of the files is in test_derived_files.py
 FRAME_MS = 1000 / 30
 ENCODER_DELAY_MS = 6.5  # of libopus; it is in the coded sound
 
@@ -42,7 +44,7 @@ ENCODER_DELAY_MS = 6.5  # of libopus; it is in the coded sound
 def make(tmp_path: Path, tracks: Iterable[KnownTrack], *, end: bool = True) -> FinalizeResult:
     for track in tracks:
         track.write(tmp_path / "journals", end=end)
-    return finalize(tmp_path / "journals", tmp_path / "output", lambda _progress: None)
+    return finalize(tmp_path / "journals", tmp_path / "output", lambda _progress: None, BARE)
 
 
 def only(result: FinalizeResult) -> tuple[FinalizedFile, Truth]:
@@ -181,7 +183,7 @@ def test_wraps_reordering_and_duplicates_change_nothing(tmp_path: Path, start: i
     assert abs(truth.duration_s - 4.0) < 0.05
 
 
-def test_silence_stays_a_gap(tmp_path: Path) -> None:
+def test_silence_keeps_its_length(tmp_path: Path) -> None:
     track = KnownTrack("audio", "audio/opus")
     for number, packet in enumerate(encode_audio(4.0)):
         if not 60 <= number < 140:  # nothing is sent, and nothing is missing, for 1.6 s
@@ -367,7 +369,7 @@ def test_torn_journals_are_finished_alike(tmp_path: Path, codec: str) -> None:
     for path in (video, audio):
         data = path.read_bytes()
         path.write_bytes(data[: -len(data) // 4 + 5])
-    result = finalize(journals, tmp_path / "output", lambda _progress: None)
+    result = finalize(journals, tmp_path / "output", lambda _progress: None, BARE)
     file, truth = only(result)
     assert truth.counters == tuple(range(truth.frames))
     assert truth.frames > 70
@@ -382,7 +384,7 @@ def test_a_corrupt_journal_does_not_lose_the_others(tmp_path: Path) -> None:
     audio_track(1.0).write(journals)
     (journals / "TR_bad.journal").write_bytes(b"this is no journal at all")
     (journals / "TR_cut.journal").write_bytes(encode_header(audio_track(1.0).header())[:40])
-    result = finalize(journals, tmp_path / "output", lambda _progress: None)
+    result = finalize(journals, tmp_path / "output", lambda _progress: None, BARE)
     assert len(result.files) == 1
     assert len(result.failures) == 1
     assert "TR_bad" in result.failures[0]
@@ -425,7 +427,7 @@ def test_no_media_is_no_files(tmp_path: Path) -> None:
     for frame in encode_video("video/VP8")[1:20]:
         dropped.frame(frame.counter / 30, vp8_payloads(frame))
     dropped.write(journals)
-    result = finalize(journals, tmp_path / "output", lambda _progress: None)
+    result = finalize(journals, tmp_path / "output", lambda _progress: None, BARE)
     assert (result.files, result.failures, result.first_media_us) == ((), (), None)
     assert list((tmp_path / "output").iterdir()) == []
 
@@ -478,7 +480,7 @@ def test_doing_it_again_gives_the_same(tmp_path: Path) -> None:
 def test_progress_rises_to_one(tmp_path: Path) -> None:
     video_track().write(tmp_path / "journals")
     told: list[float] = []
-    finalize(tmp_path / "journals", tmp_path / "output", told.append)
+    finalize(tmp_path / "journals", tmp_path / "output", told.append, BARE)
     assert told == sorted(told)
     assert told[-1] == 1.0
     assert len(told) <= 102

@@ -77,7 +77,8 @@ def run(journals: Path, output: Path) -> FinalizeResult:
 
 
 def test_it_tells_its_progress_and_its_result(journals: Path, tmp_path: Path) -> None:
-    (file,) = run(journals, tmp_path / "output").files
+    file, *pictures = run(journals, tmp_path / "output").files
+    assert [made.role for made in pictures] == ["poster", "strip", "cues"]
     assert measure(file.path).counters == tuple(range(120))
 
 
@@ -109,7 +110,7 @@ def test_a_full_disk_fails_the_job_and_not_the_media(journals: Path, tmp_path: P
     *_, last = lines_of(job)
     assert end(job) == 1
     assert last["error"]["code"] == "job_failed"
-    assert len(run(journals, tmp_path / "output").files) == 1
+    assert len(run(journals, tmp_path / "output").files) == 4
 
 
 def test_a_disk_without_room_has_a_code_of_its_own(journals: Path, tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_ctrl_c_in_a_terminal_is_not_meant_for_it(journals: Path, tmp_path: Path
     job.send_signal(signal.SIGINT)
     *_, last = lines_of(job)
     assert end(job) == 0
-    assert len(FinalizeResult.from_json(last["result"]).files) == 1
+    assert len(FinalizeResult.from_json(last["result"]).files) == 4
 
 
 def test_two_jobs_wait_for_each_other(journals: Path, tmp_path: Path) -> None:
@@ -146,6 +147,6 @@ def test_killed_at_any_step_it_is_finished_by_the_next(journals: Path, tmp_path:
             job.stdout.readline()
         job.send_signal(signal.SIGKILL)
         assert end(job) in (-signal.SIGKILL, 0)
-    (file,) = run(journals, output).files
-    assert measure(file.path).counters == tuple(range(120))
-    assert [path.name for path in output.iterdir()] == [file.path.name]
+    files = run(journals, output).files
+    assert measure(files[0].path).counters == tuple(range(120))
+    assert sorted(output.iterdir()) == sorted(file.path for file in files)

@@ -82,3 +82,11 @@ def test_numbers_that_start_anew_are_another_epoch() -> None:
     tracker.place(packet(10_000), 0)
     assert tracker.place(packet(7_000), 1) == Placed(0, 7_000, 0)
     assert tracker.place(packet(6_999), 2) == Placed(1, 6_999, 0)
+
+
+def test_numbers_that_went_all_the_way_round_are_no_late_packet() -> None:
+    """The track was muted for so long; its timestamp says so."""
+    tracker = EpochTracker()
+    tracker.place(packet(10_000, 1_000_000), 0)
+    assert tracker.place(packet(9_500, 760_000), 1) == Placed(0, 9_500, 760_000)  # late
+    assert tracker.place(packet(9_500, 90_000_000), 2) == Placed(1, 9_500, 90_000_000)

@@ -115,3 +115,16 @@ def test_holes_of_the_beginning_are_waited_for_too() -> None:
 
 def test_nothing_in_nothing_out() -> None:
     assert ReorderBuffer[int]().flush() == []
+
+
+def test_repairs_of_the_beginning_are_recoveries_too() -> None:
+    buffer: ReorderBuffer[int] = ReorderBuffer()
+    buffer.push(5, 0, 5)
+    buffer.push(7, 0, 7)
+    buffer.push(6, RECOVERED_AFTER_US, 6)
+    assert buffer.recovered == 1
+    buffer.push(2, RECOVERED_AFTER_US, 2)  # nobody knew that it was missing, but then of 3 and 4
+    buffer.push(3, 2 * RECOVERED_AFTER_US, 3)
+    buffer.push(4, 2 * RECOVERED_AFTER_US, 4)
+    assert buffer.recovered == 3
+    assert buffer.flush() == [2, 3, 4, 5, 6, 7]

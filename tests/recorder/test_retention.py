@@ -384,6 +384,23 @@ async def test_what_the_ledger_has_in_hand_stays(storehouse: House) -> None:
     assert [each.row.id for each in await retention(storehouse, days(7)).due()] == [row.id]
 
 
+@pytest.mark.parametrize("status", ["queued", "rendering", "uploading", "done"])
+async def test_what_is_being_rendered_stays_until_it_is_done(
+    storehouse: House, status: str
+) -> None:
+    row = await stored(storehouse, b"old", age=8)
+    chosen = await retention(storehouse, days(7)).due()
+    render = await storehouse.catalog.renders.create(row.id, {}, "host")
+    await storehouse.catalog.renders.update(render.id, {"queued"}, status=status)
+    await retention(storehouse, days(7)).look()
+    if status == "done":
+        assert await left(storehouse) == set()
+        return
+    assert await left(storehouse) == {row.id}
+    # nor when it was chosen before somebody asked for the render
+    assert not await retention(storehouse, days(7)).remove(chosen[0])
+
+
 async def test_a_store_that_is_down_is_met_again(
     storehouse: House, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder.arrivals import SKEW_SPAN_US, fit_offset
 from recorder.timeline import (
     SAME_CLOCK_US,
-    SKEW_SPAN_US,
+    EpochClock,
     Observation,
     SenderClock,
     fit_clocks,
-    fit_offset,
     ntp_to_unix_us,
 )
 from tests.recorder.known_media import ntp
@@ -35,6 +35,8 @@ def observe(
     jitter: float = 0.0,
     report_every: float | None = 1.0,
     report_jitter: float = 0.0,
+    report_from: float = 0.0,
+    report_until: float = 1e9,
     start: float = 0.0,
     seed: int = 1,
 ) -> Observation:
@@ -50,6 +52,8 @@ def observe(
         seen.packet(rtp, arrival_us)
         if report_every is not None and at >= next_report:
             next_report += report_every
+            if not report_from <= at <= report_until:
+                continue
             sent = at * (1 + sender_ppm * 1e-6) + sender_ahead + chance.gauss(0, report_jitter)
             seen.report(SERVER_US + sent * 1e6, rtp & 0xFFFF_FFFF, arrival_us)
     return seen
@@ -57,8 +61,6 @@ def observe(
 
 def capture_error_us(seen: Observation, clock: object, at: float, rtp_ppm: float = 0.0) -> float:
     """How far the clock is off at server time `at`, network delay included."""
-    from recorder.timeline import EpochClock
-
     assert isinstance(clock, EpochClock)
     rtp = round(at * seen.clock_rate * (1 + rtp_ppm * 1e-6))
     return clock.server_us(rtp) - (SERVER_US + at * 1e6)
@@ -214,3 +216,96 @@ def test_one_bad_report_among_few_does_not_pull_the_others_along(bad: int) -> No
     clock = SenderClock(reports)
     for at in (0.0, 5e6, 12e6):
         assert clock.ntp_us(at) == pytest.approx(at + 1000.0, abs=1.0)
+
+
+# --- where reports end, or never were -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("until", [4.0, 30.0, 600.0])
+@pytest.mark.parametrize(("audio_ppm", "video_ppm"), [(200.0, -200.0), (-200.0, 200.0)])
+@pytest.mark.parametrize("sender_ppm", [200.0, -200.0])
+def test_reports_that_stop_early_do_not_let_the_tracks_drift_apart(
+    until: float, audio_ppm: float, video_ppm: float, sender_ppm: float
+) -> None:
+    """Two hours in which one RTP clock runs 1.4 s ahead and the other as much behind."""
+    common: Any = {
+        "sender_ahead": 3.0,
+        "sender_ppm": sender_ppm,
+        "jitter": 0.01,
+        "report_jitter": 0.002,
+        "interval": 0.25,
+    }
+    audio = observe(7200, rtp_ppm=audio_ppm, report_every=1.0, delay=0.02, **common)
+    video = observe(
+        7200, rate=90000, rtp_ppm=video_ppm, report_every=1.0, report_until=until, delay=0.09,
+        seed=2, **common,
+    )  # fmt: skip
+    clocks = fit_clocks({"audio": audio, "video": video})
+    for at, limit_us in ((0.0, 40_000), (3600.0, 60_000), (7199.0, 80_000)):
+        audio_us = capture_error_us(audio, clocks["audio"], at, audio_ppm)
+        video_us = capture_error_us(video, clocks["video"], at, video_ppm)
+        assert abs(audio_us - video_us) < limit_us / 2
+        assert abs(audio_us) < 80_000
+
+
+def test_reports_that_begin_late_count_for_what_came_before() -> None:
+    common: Any = {"sender_ppm": 200.0, "jitter": 0.01, "interval": 0.25}
+    audio = observe(7200, rtp_ppm=200.0, delay=0.02, **common)
+    video = observe(
+        7200, rate=90000, rtp_ppm=-200.0, report_from=7000.0, delay=0.09, seed=2, **common
+    )
+    clocks = fit_clocks({"audio": audio, "video": video})
+    for at in (0.0, 3600.0, 7199.0):
+        audio_us = capture_error_us(audio, clocks["audio"], at, 200.0)
+        video_us = capture_error_us(video, clocks["video"], at, -200.0)
+        assert abs(audio_us - video_us) < 20_000
+
+
+def stopped_clock(pauses: dict[int, float], *, reports_until: int = 0) -> Observation:
+    """20 ms packets without a break in their RTP time; each pause lies before a packet."""
+    seen = Observation(48000)
+    chance = random.Random(3)
+    late = 0.0
+    for number in range(6000):
+        late += pauses.get(number, 0.0)
+        at = number * 0.02 + late
+        arrival_us = SERVER_US + round((at + 0.02 + chance.uniform(0, 0.015)) * 1e6)
+        seen.packet(number * 960, arrival_us)
+        if number % 50 == 0 and number < reports_until:
+            seen.report(SERVER_US + at * 1e6, number * 960, arrival_us)
+    return seen
+
+
+@pytest.mark.parametrize("reports_until", [0, 1000])
+def test_a_stopped_rtp_clock_is_followed_without_reports(reports_until: int) -> None:
+    """A muted phone: nothing for 5 s, 30 s and 1 s, and its timestamps go on as if nothing were."""
+    seen = stopped_clock({2000: 5.0, 3000: 30.0, 4000: 1.0}, reports_until=reports_until)
+    clock = fit_clocks({"audio": seen})["audio"]
+    for number, late in ((500, 0.0), (1999, 0.0), (2000, 5.0), (3500, 35.0), (5900, 36.0)):
+        expected_us = (number * 0.02 + late + 0.02) * 1e6
+        assert clock.server_us(number * 960) - SERVER_US == pytest.approx(expected_us, abs=20_000)
+
+
+def test_a_network_that_holds_packets_back_is_no_stopped_clock() -> None:
+    seen = Observation(48000)
+    for number in range(3000):
+        at = number * 0.02
+        held = max(at, 23.0) if 20.0 <= at < 23.0 else at  # all of three seconds at once
+        seen.packet(number * 960, SERVER_US + round((held + 0.02) * 1e6))
+    clock = fit_clocks({"audio": seen})["audio"]
+    for at in (10.0, 21.0, 24.0, 59.0):
+        assert clock.server_us(round(at * 48000)) - SERVER_US == pytest.approx(
+            (at + 0.02) * 1e6, abs=2_000
+        )
+
+
+def test_packets_sent_again_say_nothing_about_the_clock() -> None:
+    seen, again = observe(60), Observation(48000)
+    chance = random.Random(5)
+    packets = [(n * 960, SERVER_US + n * 20_000 + 30_000) for n in range(3000)]
+    for timestamp, arrival_us in packets:
+        again.packet(timestamp, arrival_us)
+        if chance.random() < 0.1:
+            again.packet(timestamp - 96_000, arrival_us)
+    assert again.fastest == seen.fastest
+    assert not again.jumps

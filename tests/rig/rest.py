@@ -110,3 +110,8 @@ class Rest:
             return found
         except AssertionError as late:
             raise AssertionError(f"{late}; statuses seen: {list(dict.fromkeys(seen))}") from None
+
+
+def originals(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A recording's files without what was made of them (pictures, playlists)."""
+    return [file for file in row["files"] if file["kind"] == "participant"]

@@ -42,6 +42,7 @@ def environment(data_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
         "MEDIASERVER_PORT": "0",
         "MEDIASERVER_RTC_UDP_PORT": "0",
         "MEDIASERVER_PUBLIC_IP": "127.0.0.1",
+        "MEDIASERVER_DRAIN_SECONDS": "10",
         "MEDIASERVER_DATA_DIR": str(data_dir),
         "MEDIASERVER_KEYS": f"{KEY}: {SECRET}",
         **settings,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediaserver.errors import UnknownPeer, UnknownTrack
 from mediaserver.messages import (
+    EVERY_KIND,
     DataLabel,
+    Kind,
     MediaEvent,
     OfferResult,
     PeerId,
@@ -60,6 +62,7 @@ class FakeMediaPlane:
         self.answers: deque[OfferResult | Exception] = deque()  # scripted, before the default
         self._handler: Callable[[MediaEvent], None] = lambda _event: None
         self._recorded: dict[RecordingId, bool] = {}
+        self.kinds: dict[RecordingId, frozenset[Kind]] = {}
 
     # --- the contract ---------------------------------------------------------------------------
 
@@ -139,7 +142,14 @@ class FakeMediaPlane:
     async def send_data(self, peers: Sequence[PeerId], label: DataLabel, payload: bytes) -> None:
         self.sent.append(SentData(tuple(peers), label, payload))
 
-    async def start_recording(self, room: RoomId, recording: RecordingId, directory: Path) -> None:
+    async def start_recording(
+        self,
+        room: RoomId,
+        recording: RecordingId,
+        directory: Path,
+        kinds: Collection[Kind] = EVERY_KIND,
+    ) -> None:
+        self.kinds[recording] = frozenset(kinds)
         self.recordings[recording] = directory
         self._recorded[recording] = self.media_arrives
         if self.media_arrives:
@@ -148,6 +158,9 @@ class FakeMediaPlane:
     async def stop_recording(self, recording: RecordingId) -> bool:
         self.recordings.pop(recording, None)
         return self._recorded.pop(recording, False)
+
+    async def last_media(self, recording: RecordingId) -> int | None:
+        return time.time_ns() // 1000 if self._recorded.get(recording) else None
 
     async def stats(self) -> Mapping[str, int | str]:
         return {"peers": len(self.peers), "plane": "fake"}

@@ -16,21 +16,30 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from recorder.delivery import Deliverer
 from recorder.diskspace import DiskSpace
-from recorder.jobs import FinalizeResult
+from recorder.errors import JobFailed
+from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.journals import journals_root
+from recorder.rendering import Renderer
 from recorder.service import RecordingService
+from recorder.targets import Targets
 from signaling.accesslog import AccessLog
 from signaling.auth import TokenAuthority, VideoGrants
+from signaling.automatic import AutomaticRecording
 from signaling.calls import CallLog
 from signaling.links import LinkSigner
+from signaling.live import LiveStreams
 from signaling.metrics import Counters
 from signaling.playback import Playback
 from signaling.policy import RoomRole, room_grants
+from signaling.rest.events import status_by_id
 from signaling.rest.routes import build_application
 from signaling.rest.services import Lifecycle, Services
+from signaling.room_settings import RoomBook
 from signaling.settings import Settings, load_settings
 from signaling.stores import open_depots
 from signaling.traffic import Traffic
+from signaling.watching import Watching
+from signaling.webhooks import Outbox, Webhooks
 from storage.catalog import Catalog, FileRow, RecordingRow, migrate, new_file_id
 from storage.objects import LocalStore, ObjectStore
 from storage.objects.local_signing import LocalSigner
@@ -57,11 +66,31 @@ class Doors:
         return self.rooms.get(room, [])
 
 
-class NothingToFinalize:
+@dataclass(slots=True)
+class NoJobs:
+    """Recordings have no media, and every render waits for `let_render`, and fails."""
+
+    let_render: asyncio.Event = field(default_factory=asyncio.Event)
+    rendering: int = 0
+
     async def finalize(
-        self, journals: Path, output: Path, on_progress: Callable[[float], None]
+        self,
+        journals: Path,
+        output: Path,
+        on_progress: Callable[[float], None],
+        options: Mapping[str, Any],
     ) -> FinalizeResult:
         return FinalizeResult(files=(), integrity={})
+
+    async def render(
+        self, spec: Path, on_progress: Callable[[float], None]
+    ) -> tuple[FinalizedFile, ...]:
+        self.rendering += 1
+        try:
+            await self.let_render.wait()
+        finally:
+            self.rendering -= 1
+        raise JobFailed("there is nobody here who renders")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,15 +268,20 @@ async def _services(
     depots = open_depots(settings)
     depots = replace(depots, stores={**depots.stores, **stores})
     space = DiskSpace(settings.data_dir, settings.disk_low_mb << 20)
+    root, jobs = journals_root(settings.data_dir), NoJobs()
+    deliverer = Deliverer(catalog, depots, root, clock=_now)
     recordings = RecordingService(
         media=media,
         catalog=catalog,
-        deliverer=Deliverer(catalog, depots, journals_root(settings.data_dir), clock=_now),
-        jobs=NothingToFinalize(),
+        deliverer=deliverer,
+        jobs=jobs,
         data_dir=settings.data_dir,
         clock=_now,
         space=space,
+        targets=Targets(depots, root),
     )
+    calls, room_book, lifecycle = CallLog(catalog, recordings), RoomBook(catalog.rooms), Lifecycle()
+    catalog.recordings.announce = Outbox(settings.webhook_urls, _now)
     media.set_event_handler(recordings.handle)  # type: ignore[arg-type]
     services = Services(
         settings=settings,
@@ -261,15 +295,31 @@ async def _services(
         space=space,
         media=media,
         recordings=recordings,
-        calls=CallLog(catalog, recordings),
+        live=LiveStreams(settings.data_dir, space, keep_free=0),
+        renderer=Renderer(catalog, deliverer, jobs, root, clock=_now),
+        calls=calls,
+        room_book=room_book,
+        automatic=AutomaticRecording(
+            calls, recordings, room_book, stopping=lambda: lifecycle.draining
+        ),
+        watching=Watching(lambda recording_id: status_by_id(services, recording_id)),
+        webhooks=Webhooks(catalog.webhooks, settings.webhook_urls, KEYS, clock=_now),
         attendance=doors,
         counters=Counters(),
-        lifecycle=Lifecycle(),
+        lifecycle=lifecycle,
     )
+    recordings.subscribe(services.watching.changed)
+    recordings.subscribe(services.webhooks.wake)
+    services.webhooks.start()
     try:
         yield services, doors, media
     finally:
         async with asyncio.timeout(10):
+            await services.webhooks.close()
+            await services.watching.close()
+            await services.automatic.close()
+            await services.renderer.close()
+            await services.live.close()
             await recordings.close()
         await catalog.close()
 

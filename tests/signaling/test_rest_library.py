@@ -13,11 +13,14 @@ FIELDS = {
     *("id", "room", "callId", "status", "mode", "startedBy", "startedAt", "stoppedAt"),
     *("durationSeconds", "size", "url", "key", "provider", "error", "metadata", "files"),
     "integrity",
+    *("options", "renders"),  # beyond the contract
 }
 FILE_FIELDS = {
     *("id", "kind", "participantId", "contentType", "size", "durationSeconds", "width"),
     *("height", "sha256", "url"),
-    *("participantName", "source", "startSeconds", "provider"),  # beyond the contract
+    # beyond the contract
+    *("participantName", "source", "startSeconds", "provider", "role", "derivedFrom"),
+    *("poster", "strip", "cues", "hls"),
 }
 
 

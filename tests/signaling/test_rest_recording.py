@@ -89,11 +89,107 @@ async def test_an_unknown_call(home: House, verb: str) -> None:
     assert (answer.status, answer.code) == (404, "call_not_found")
 
 
-@pytest.mark.parametrize("mode", ["composite", "client", 5])
-async def test_modes_that_are_not_built(home: House, mode: Any) -> None:
+async def options_of(home: House, started: Any) -> tuple[str, dict[str, Any]]:
+    row = await home.services.catalog.recordings.get(started["recordingId"])
+    assert row is not None
+    return row.mode, row.options
+
+
+async def test_what_the_start_says_is_kept_with_the_recording(home: House) -> None:
     await home.enter("r", "hanna")
-    answer = await home.post(START, home.host("r"), json={"mode": mode})
-    assert (answer.status, answer.code) == (400, "invalid_request")
+    quality = {"height": 1080, "videoBitrate": 4_000_000, "fps": 25}
+    wanted = {"mode": "composite", "layout": "speaker", "quality": quality, "tracks": True}
+    started = (await home.post(START, home.host("r"), json=wanted)).data
+    assert await options_of(home, started) == (
+        "composite",
+        {"layout": "speaker", "quality": quality, "audioOnly": False, "tracks": True},
+    )
+
+
+async def test_what_it_does_not_say_the_room_s_settings_say(home: House) -> None:
+    await home.enter("r", "hanna")
+    settings = {"recordingMode": "composite", "layout": "single", "quality": "1080p"}
+    await home.request(
+        "PUT", "/api/v1/rooms/r/settings", home.host("r"), json={**settings, "audioOnly": True}
+    )
+    started = (await home.post(START, home.host("r"), json={"layout": "grid", "mode": None})).data
+    assert await options_of(home, started) == (
+        "composite",
+        {"layout": "grid", "quality": "1080p", "audioOnly": True, "tracks": False},
+    )
+
+
+@pytest.mark.parametrize(("audio_only", "kinds"), [(True, {"audio"}), (False, {"audio", "video"})])
+async def test_of_which_kinds_journals_are_made(
+    home: House, audio_only: bool, kinds: set[str]
+) -> None:
+    await home.enter("r", "hanna")
+    started = (await home.post(START, home.host("r"), json={"audioOnly": audio_only})).data
+    assert home.media.kinds[started["recordingId"]] == kinds
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        ({"mode": 5}, "bad_mode"),
+        ({"mode": "room"}, "bad_mode"),
+        ({"mode": "client"}, "mode_not_built"),
+        ({"layout": "../../etc/passwd"}, "bad_layout"),
+        ({"audioOnly": "yes"}, "bad_audio_only"),
+        ({"audioOnly": 1}, "bad_audio_only"),
+        ({"quality": "4k"}, "bad_quality"),
+        ({"quality": {"height": 100_000}}, "bad_quality"),
+        ({"quality": {"videoBitrate": 1}}, "bad_quality"),
+        ({"quality": ["720p"]}, "bad_quality"),
+        ({"tracks": "all"}, "bad_tracks"),
+        ([], "invalid_request"),
+        ("tracks", "invalid_request"),
+    ],
+)
+async def test_options_that_can_not_be(home: House, wanted: Any, code: str) -> None:
+    await home.enter("r", "hanna")
+    answer = await home.post(START, home.host("r"), json=wanted)
+    assert (answer.status, answer.code) == (400, code)
+    assert not home.media.recordings
+
+
+async def test_nothing_but_the_fields_of_a_quality_is_kept(home: House) -> None:
+    await home.enter("r", "hanna")
+    quality = {"height": 720, "junk": ["x"] * 1000}
+    started = (await home.post(START, home.host("r"), json={"quality": quality})).data
+    assert (await options_of(home, started))[1]["quality"] == {"height": 720}
+
+
+async def test_who_ended_it_is_said(home: House) -> None:
+    await home.enter("r", "hanna")
+    started = (await home.post(START, home.host("r"))).data["recordingId"]
+    status = f"/api/v1/recordings/{started}/status"
+    assert (await home.get(status, home.host("r"))).data["endReason"] is None
+    await home.everybody_leaves("r")
+    await home.post(STOP, home.host("r"))
+    assert (await home.get(status, home.host("r"))).data["endReason"] == "room_empty"
+
+
+async def test_a_target_that_can_not_be_written_is_said_at_the_start(home: House) -> None:
+    """And no row is left behind, since nothing was begun."""
+    await home.enter("r", "hanna")
+    (home.services.settings.data_dir / "journals").write_text("in the way")
+    answer = await home.post(START, home.host("r"))
+    assert (answer.status, answer.code) == (503, "journals_unwritable")
+    assert "journals" in answer.json["error"]["message"]
+    assert (await home.get("/api/v1/recordings", home.host("r"))).data["total"] == 0
+
+
+async def test_a_folder_of_recordings_that_can_not_be_written(home: House) -> None:
+    await home.enter("r", "hanna")
+    recordings = home.services.settings.recordings_dir
+    for entry in sorted(recordings.rglob("*"), reverse=True):
+        entry.rmdir() if entry.is_dir() else entry.unlink()
+    recordings.rmdir()
+    recordings.write_text("in the way")
+    answer = await home.post(START, home.host("r"))
+    assert (answer.status, answer.code) == (503, "store_unavailable")
+    recordings.unlink()
 
 
 @pytest.mark.parametrize("verb", ["start", "stop"])

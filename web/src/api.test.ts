@@ -44,7 +44,7 @@ describe("requests", () => {
   it("sends the token and an escaped room", async () => {
     const fetch = vi.fn(async () => new Response('{"success":true,"data":{}}'));
     vi.stubGlobal("fetch", fetch);
-    await startRecording("t0", "a/b c");
+    await startRecording("t0", "a/b c", {});
     expect(fetch).toHaveBeenCalledWith(
       "/api/v1/rooms/a%2Fb%20c/recording/start",
       expect.objectContaining({

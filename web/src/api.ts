@@ -3,18 +3,81 @@
 export type RecordingStatus =
   "starting" | "recording" | "processing" | "uploading" | "recorded" | "failed";
 
+export type FileRole = "" | "poster" | "strip" | "cues" | "playlist" | "media";
+
 export interface RecordingFile {
   id: string;
   kind: string;
+  /** Empty for what was recorded or composed; else what this shows of the file it was made of. */
+  role: FileRole;
+  derivedFrom: string | null;
   participantId: string | null;
   participantName: string;
   source: string;
+  /** Where it begins on the recording's time line. */
+  startSeconds: number;
   contentType: string;
   size: number | null;
   durationSeconds: number | null;
   width: number | null;
   height: number | null;
+  sha256: string;
   url: string;
+  /** Addresses of what was made of it. */
+  poster: string | null;
+  strip: string | null;
+  cues: string | null;
+  hls: string | null;
+}
+
+export interface Span {
+  startSeconds: number;
+  durationSeconds: number;
+}
+
+export interface TrackIntegrity {
+  trackId: string;
+  participantId: string;
+  kind: string;
+  source?: string;
+  packetsReceived: number;
+  packetsLost: number;
+  packetsRecovered: number;
+  gaps: (Span & { reason: string })[];
+  undecodable: Span[];
+  freezes?: Span[];
+  resolutions: { startSeconds: number; width: number; height: number }[];
+}
+
+export interface Integrity {
+  tracks?: TrackIntegrity[];
+  audioVideoOffsetMs?: number | null;
+  complete?: boolean;
+  failures?: unknown[];
+}
+
+export type Layout = "grid" | "speaker" | "single";
+
+export interface RenderOptions {
+  layout?: Layout;
+  focus?: string | null;
+  quality?: "720p" | "1080p";
+  audioOnly?: boolean;
+  names?: boolean;
+}
+
+export type RenderStatus = "queued" | "rendering" | "uploading" | "done" | "failed" | "cancelled";
+
+export interface Render {
+  id: string;
+  recordingId: string;
+  status: RenderStatus;
+  progress: number;
+  options: Record<string, unknown>;
+  error: string | null;
+  fileId: string | null;
+  createdAt: string | null;
+  finishedAt: string | null;
 }
 
 export interface Recording {
@@ -22,6 +85,7 @@ export interface Recording {
   room: string;
   callId: string | null;
   status: RecordingStatus;
+  mode: string;
   startedBy: string | null;
   startedAt: string | null;
   stoppedAt: string | null;
@@ -30,12 +94,37 @@ export interface Recording {
   error: string | null;
   metadata: Record<string, unknown>;
   files: RecordingFile[];
+  integrity: Integrity | null;
+  /** Only of one that was asked for by its id. */
+  renders?: Render[];
 }
 
 export interface RecordingProgress {
   status: RecordingStatus;
   progress: number;
+  bytes?: number;
   error: string | null;
+  /** Why no more came, once nothing comes any more: "host", "max_duration", ... */
+  endReason?: string | null;
+  renders?: Render[];
+}
+
+export type RecordingMode = "tracks" | "composite";
+
+export interface RecordingChoice {
+  mode: RecordingMode;
+  layout: Layout;
+  audioOnly: boolean;
+}
+
+export interface RoomSettings {
+  recordingEnabled: boolean;
+  automaticRecording: boolean;
+  maxDurationMinutes: number;
+  recordingMode: RecordingMode;
+  layout: Layout;
+  quality: string;
+  audioOnly: boolean;
 }
 
 export interface Page<T> {
@@ -147,10 +236,10 @@ interface RecordingAnswer {
   status: RecordingStatus;
 }
 
-export const startRecording = (token: string, room: string) =>
+export const startRecording = (token: string, room: string, choice: Partial<RecordingChoice>) =>
   request<RecordingAnswer>("POST", `/api/v1/rooms/${segment(room)}/recording/start`, {
     token,
-    body: {},
+    body: choice,
   });
 
 export const stopRecording = (token: string, room: string) =>
@@ -159,15 +248,59 @@ export const stopRecording = (token: string, room: string) =>
     body: {},
   });
 
-export const listRecordings = (token: string, page: number, limit: number, signal?: AbortSignal) =>
-  request<Page<Recording>>(
-    "GET",
-    `/api/v1/recordings?page=${page}&limit=${limit}&includeSignedUrl=true`,
-    { token, signal },
-  );
+export interface RecordingFilter {
+  room?: string;
+  status?: string;
+}
 
-export const getRecording = (token: string, id: string) =>
-  request<Recording>("GET", `/api/v1/recordings/${segment(id)}?includeSignedUrl=true`, { token });
+export function listRecordings(
+  token: string,
+  page: number,
+  limit: number,
+  filter: RecordingFilter = {},
+  signal?: AbortSignal,
+) {
+  const query = new URLSearchParams({
+    page: `${page}`,
+    limit: `${limit}`,
+    includeSignedUrl: "true",
+  });
+  if (filter.room) query.set("room", filter.room);
+  if (filter.status) query.set("status", filter.status);
+  return request<Page<Recording>>("GET", `/api/v1/recordings?${query}`, { token, signal });
+}
+
+const recordingPath = (id: string) => `/api/v1/recordings/${segment(id)}`;
+
+export const getRecording = (token: string, id: string, signal?: AbortSignal) =>
+  request<Recording>("GET", `${recordingPath(id)}?includeSignedUrl=true`, { token, signal });
+
+export const startRender = async (token: string, id: string, options: RenderOptions) =>
+  request<{ renderId: string }>("POST", `${recordingPath(id)}/render`, { token, body: options });
+
+export const cancelRender = (token: string, id: string, renderId: string) =>
+  request<unknown>("DELETE", `${recordingPath(id)}/renders/${segment(renderId)}`, { token });
+
+export const roomSettings = (token: string, room: string, signal?: AbortSignal) =>
+  request<RoomSettings>("GET", `/api/v1/rooms/${segment(room)}/settings`, { token, signal });
+
+export const changeRoomSettings = (token: string, room: string, change: Partial<RoomSettings>) =>
+  request<RoomSettings>("PUT", `/api/v1/rooms/${segment(room)}/settings`, { token, body: change });
+
+/** The stream of a recording's states (server-sent events). Throws `ApiError`. */
+export async function recordingEvents(
+  token: string,
+  id: string,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array>> {
+  const response = await fetch(`${recordingPath(id)}/events`, {
+    headers: { Accept: "text/event-stream", Authorization: `Bearer ${token}` },
+    cache: "no-store",
+    signal,
+  });
+  if (!response.ok || response.body === null) unwrap(response.status, await response.text());
+  return response.body as ReadableStream<Uint8Array>;
+}
 
 export const recordingProgress = (token: string, id: string, signal?: AbortSignal) =>
   request<RecordingProgress>("GET", `/api/v1/recordings/${segment(id)}/status`, { token, signal });

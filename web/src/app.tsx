@@ -6,6 +6,7 @@ import { Centred } from "./ui/Frame";
 
 const RoomPage = lazy(() => import("./call/RoomPage"));
 const RecordingsPage = lazy(() => import("./recordings/RecordingsPage"));
+const RecordingPage = lazy(() => import("./recordings/RecordingPage"));
 
 export function App() {
   const route = useRoute();
@@ -21,6 +22,7 @@ export function App() {
       {route.page === "home" && <Home />}
       {route.page === "room" && <RoomPage key={route.room} room={route.room} />}
       {route.page === "recordings" && <RecordingsPage />}
+      {route.page === "recording" && <RecordingPage key={route.id} id={route.id} />}
       {route.page === "missing" && <Missing />}
     </Suspense>
   );
@@ -28,7 +30,8 @@ export function App() {
 
 function titleOf(page: string): string {
   if (page === "home") return "mediaserver";
-  return `${page === "recordings" ? "Recordings" : page} · mediaserver`;
+  const names: Record<string, string> = { recordings: "Recordings", recording: "Recording" };
+  return `${names[page] ?? page} · mediaserver`;
 }
 
 function Loading() {

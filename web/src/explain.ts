@@ -60,6 +60,22 @@ const BY_CODE: Record<string, Explained> = {
     title: "You may not record here",
     advice: "Your token takes the right to record away. Ask the host of this room.",
   },
+  recording_disabled: {
+    title: "Recording is switched off in this room",
+    advice: "A host can allow it in the recording settings of the room.",
+  },
+  journals_unwritable: {
+    title: "The recording did not start",
+    advice: "The server can’t write to its disk. Its log says more.",
+  },
+  nothing_to_render: {
+    title: "There is nothing to make a video of",
+    advice: "Wait until the recording is ready; it needs at least one file with media.",
+  },
+  too_many_renders: {
+    title: "Too many videos are being made",
+    advice: "Wait until one of them is ready, then try again.",
+  },
   media_refused: {
     title: "The recording did not start",
     advice: "The media server refused it. Try again; the server’s log says more.",

@@ -1,21 +1,33 @@
 /** Paths of the application and what they mean. Pure; `router.tsx` binds it to the browser. */
 
 export type Route =
-  { page: "home" } | { page: "room"; room: string } | { page: "recordings" } | { page: "missing" };
+  | { page: "home" }
+  | { page: "room"; room: string }
+  | { page: "recordings" }
+  | { page: "recording"; id: string }
+  | { page: "missing" };
 
 export function parsePath(path: string): Route {
   const parts = path.split("/").filter((part) => part !== "");
   const [first, second] = parts;
   if (first === undefined) return { page: "home" };
   if (first === "recordings" && parts.length === 1) return { page: "recordings" };
-  if (first === "room" && second !== undefined && parts.length === 2) {
-    try {
-      return { page: "room", room: decodeURIComponent(second) };
-    } catch {
-      return { page: "missing" };
-    }
-  }
+  const name = second === undefined || parts.length !== 2 ? null : decoded(second);
+  if (first === "room" && name !== null) return { page: "room", room: name };
+  if (first === "recordings" && name !== null) return { page: "recording", id: name };
   return { page: "missing" };
+}
+
+function decoded(part: string): string | null {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return null;
+  }
+}
+
+export function recordingPath(id: string): string {
+  return `/recordings/${encodeURIComponent(id)}`;
 }
 
 export function roomPath(room: string): string {

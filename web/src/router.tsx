@@ -29,16 +29,25 @@ interface LinkProps {
   className?: string;
   children: ReactNode;
   current?: boolean;
+  label?: string;
+  testId?: string;
 }
 
-export function Link({ to, className, children, current }: LinkProps) {
+export function Link({ to, className, children, current, label, testId }: LinkProps) {
   const follow = (event: MouseEvent) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
     navigate(to);
   };
   return (
-    <a href={to} className={className} onClick={follow} aria-current={current ? "page" : undefined}>
+    <a
+      href={to}
+      className={className}
+      onClick={follow}
+      aria-current={current ? "page" : undefined}
+      aria-label={label}
+      data-testid={testId}
+    >
       {children}
     </a>
   );

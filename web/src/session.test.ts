@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import {
   claimsOf,
   isExpired,
+  mayManage,
   readLink,
   type Seat,
   Session,
@@ -34,6 +35,17 @@ const HOST = jwt({
 function seat(change: Partial<Seat> = {}): Seat {
   return { ...(seatFromToken(HOST) as Seat), ...change };
 }
+
+it("lets servers and the room's hosts manage", () => {
+  const member = jwt({ sub: "ben", video: { room: "team", roomJoin: true } });
+  expect([SERVER, HOST, member, "no token"].map((token) => mayManage(token, "team"))).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
+  expect(mayManage(HOST, "another")).toBe(false);
+});
 
 describe("links", () => {
   it("reads a sign-in link", () => {

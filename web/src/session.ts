@@ -106,6 +106,13 @@ export function canHost(seat: Seat): boolean {
   return seat.role === "host" || claimsOf(seat.token)?.video?.roomAdmin === true;
 }
 
+/** True when the token's holder may render, delete and set; the server has the last word. */
+export function mayManage(token: string, room: string): boolean {
+  const claims = claimsOf(token);
+  if (claims === null) return false;
+  return !claims.sub || (claims.video?.roomAdmin === true && claims.video.room === room);
+}
+
 export class Session {
   private listeners = new Set<() => void>();
   private changes = 0;

@@ -29,12 +29,16 @@ class Diary:
     """A CallObserver that writes down what it hears."""
 
     entries: list[tuple[str, ...]] = field(default_factory=list)
+    published: list[str] = field(default_factory=list)
 
     async def room_started(self, room: str) -> None:
         self.entries.append(("started", room))
 
     async def participant_joined(self, room: str, identity: str) -> None:
         self.entries.append(("joined", room, identity))
+
+    async def media_published(self, room: str) -> None:
+        self.published.append(room)
 
     async def room_emptied(self, room: str) -> None:
         self.entries.append(("emptied", room))

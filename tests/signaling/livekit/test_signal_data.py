@@ -8,8 +8,8 @@ import pytest
 from livekit.protocol import models
 
 from mediaserver.messages import DataLabel
-from signaling.livekit.data import relay
-from signaling.livekit.effects import Effect
+from signaling.livekit.data import RECORDING_TOPIC, SERVER, from_server, relay
+from signaling.livekit.effects import Effect, SendData
 from tests.signaling.livekit.script import Actor, Stage
 
 DataPacket = models.DataPacket
@@ -212,3 +212,29 @@ def test_a_nonce_seen_recently_is_dropped(alice: Actor) -> None:
         relayed(alice, DataPacket(user=user(nonce=str(number).encode())))
     assert len(alice.one.recent_nonces) == 256
     assert len(relayed(alice, DataPacket(user=user(nonce=b"n")))) == 1
+
+
+def test_what_the_server_says_has_no_sender_and_goes_to_everybody(stage: Stage) -> None:
+    (sent,) = from_server(stage.room, RECORDING_TOPIC, b"{}")
+    assert isinstance(sent, SendData)
+    assert (sent.sender, sent.to, sent.label) == (SERVER, tuple(stage.actors), "_reliable")
+    packet = DataPacket.FromString(sent.payload)
+    assert (packet.user.topic, packet.user.payload) == (RECORDING_TOPIC, b"{}")
+    assert (packet.participant_identity, packet.participant_sid) == ("", "")
+
+
+def test_the_server_says_nothing_to_an_empty_room() -> None:
+    assert from_server(Stage().room, RECORDING_TOPIC, b"{}") == []
+
+
+def test_attack_a_hidden_participant_speaks_as_the_server(stage: Stage) -> None:
+    ghost = stage.connect("ghost", hidden=True)
+    assert relayed(ghost, DataPacket(user=user(topic=RECORDING_TOPIC))) == []
+    assert relayed(ghost, DataPacket(user=user(topic="another"))) != []
+
+
+def test_attack_a_participant_s_own_notice_carries_their_name(alice: Actor) -> None:
+    packet = DataPacket(user=user(topic=RECORDING_TOPIC), participant_identity="")
+    (sent,) = relayed(alice, packet)
+    assert isinstance(sent, SendData)
+    assert DataPacket.FromString(sent.payload).participant_identity == "alice"

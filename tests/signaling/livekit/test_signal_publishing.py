@@ -8,7 +8,13 @@ import pytest
 from livekit.protocol import models, rtc
 
 from mediaserver.messages import SectionsNeeded, TrackId
-from signaling.livekit.effects import Answer, ExpectTrack, MuteTrack, Subscribe
+from signaling.livekit.effects import (
+    Answer,
+    ExpectTrack,
+    MediaPublished,
+    MuteTrack,
+    Subscribe,
+)
 from signaling.livekit.responses import DisconnectReason, Reason
 from tests.signaling.livekit.script import Actor, Stage
 
@@ -157,6 +163,14 @@ def test_an_answer_echoes_the_id_and_maps_every_section(stage: Stage, alice: Act
     answer = bob.last("answer")
     assert (answer.type, answer.sdp, answer.id) == ("answer", "v=0", 9)
     assert dict(answer.mid_to_track_id) == {"3": track}
+
+
+def test_published_media_is_noticed_once_for_each_offer_that_brings_any(stage: Stage) -> None:
+    alice = stage.connect("alice")
+    tracks = [alice.add_track("mic"), alice.add_track("cam")]
+    effects = alice.answered({tracks[0]: "audio/opus", tracks[1]: "video/VP8"})
+    assert effects.count(MediaPublished()) == 1
+    assert MediaPublished() not in alice.answered({})
 
 
 def test_others_hear_of_a_track_before_they_are_subscribed_to_it(stage: Stage) -> None:

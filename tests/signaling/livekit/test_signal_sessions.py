@@ -286,6 +286,21 @@ async def test_recording_is_seen_at_once_and_by_those_who_join_later(door: Front
     door.conferences.handle(RecordingStarted(RecordingId("RC_x"), 0))
 
 
+async def test_what_the_server_says_reaches_everybody(door: FrontDoor) -> None:
+    alice, bob = await door.join("alice"), await door.join("bob")
+    door.conferences.tell(ROOM, "recording", b"{}")
+    door.conferences.tell("nowhere", "recording", b"{}")
+    await until(lambda: door.media.sent)
+    (sent,) = door.media.sent
+    assert set(sent.peers) == {alice.sid, bob.sid}
+
+
+async def test_published_media_is_noticed(door: FrontDoor) -> None:
+    alice = await door.join("alice")
+    await alice.publish()
+    await until(lambda: door.diary.published == [ROOM])
+
+
 async def test_a_recording_that_began_before_the_room(door: FrontDoor) -> None:
     door.conferences.set_recording(ROOM, True)
     alice = await door.open("alice")

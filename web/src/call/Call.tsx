@@ -9,11 +9,11 @@ import { Chat } from "./Chat";
 import { ConnectionBanner } from "./ConnectionBanner";
 import { Controls } from "./Controls";
 import { CHAT_OPTIONS } from "./chatCodec";
-import { useRecordingFlag } from "./hooks";
 import { useNotices } from "./notices";
 import { SoundGate } from "./SoundGate";
 import { Stage } from "./Stage";
 import { type CallPhase, useCall } from "./useCall";
+import { useRecordingNews } from "./useRecordingNews";
 
 interface CallProps {
   seat: Seat;
@@ -97,24 +97,4 @@ function InCall({ room, seat, phase, news, tryNow, leave, onProblem }: InCallPro
       <RoomAudioRenderer />
     </main>
   );
-}
-
-const NEWS = {
-  on: { title: "This call is being recorded", advice: "Everyone in the room sees the red mark." },
-  off: { title: "The recording has stopped", advice: "It will be in the library in a moment." },
-};
-
-/** Says when a recording starts and stops, but takes a lost connection for neither. */
-function useRecordingNews(
-  room: Room,
-  connected: boolean,
-  add: (tone: "info", what: Explained) => void,
-) {
-  const flag = useRecordingFlag(room);
-  const before = useRef(false);
-  useEffect(() => {
-    if (!connected) return;
-    if (before.current !== flag) add("info", flag ? NEWS.on : NEWS.off);
-    before.current = flag;
-  }, [flag, connected, add]);
 }

@@ -3,12 +3,14 @@ import { type Explained, explain, needsSignIn } from "../explain";
 import { keepPreferences, readPreferences } from "../preferences";
 import { Link } from "../router";
 import type { Seat } from "../session";
+import { mayManage } from "../session";
 import { session } from "../state";
 import { Icon } from "../ui/Icon";
 import { Notice } from "../ui/Notice";
 import { DevicePicker } from "./DevicePicker";
 import { LevelMeter } from "./LevelMeter";
 import { PreviewTile } from "./PreviewTile";
+import { RoomSettingsDialog } from "./RoomSettingsDialog";
 import { holdsSeat, takeSeat } from "./takeSeat";
 import { useCameraPreview, useDevices, useMicrophonePreview } from "./usePreview";
 
@@ -28,6 +30,8 @@ export function Lobby({ room, onEnter, onRefused }: LobbyProps) {
   const microphone = useMicrophonePreview(choice.microphone, choice.microphoneId);
   const cameras = useDevices("videoinput", camera.track !== null);
   const microphones = useDevices("audioinput", microphone.track !== null);
+  const [settings, setSettings] = useState(false);
+  const hosts = mayManage(session.tokenFor(room) ?? "", room);
   const nameIsFixed = holdsSeat(session, room) && session.signInToken() === null;
 
   const choose = (change: Partial<typeof choice>) => {
@@ -118,7 +122,19 @@ export function Lobby({ room, onEnter, onRefused }: LobbyProps) {
           {joining ? <span className="spinner" /> : <Icon name="camera" />}
           {joining ? "Joining…" : "Join call"}
         </button>
+        {hosts && (
+          <button
+            type="button"
+            className="button quiet small"
+            data-testid="room-settings"
+            onClick={() => setSettings(true)}
+          >
+            <Icon name="settings" />
+            Recording settings of this room
+          </button>
+        )}
       </form>
+      {settings && <RoomSettingsDialog room={room} onClose={() => setSettings(false)} />}
     </main>
   );
 }

@@ -2,7 +2,8 @@ import { type TrackReferenceOrPlaceholder, useTracks } from "@livekit/components
 import { Track } from "livekit-client";
 import type { CSSProperties } from "react";
 import { bestGrid } from "./grid";
-import { isScreen, useSize } from "./hooks";
+import { useSize } from "../ui/useSize";
+import { isScreen } from "./hooks";
 import { Tile } from "./Tile";
 
 const SOURCES = [

@@ -1,6 +1,6 @@
 import type { Room } from "livekit-client";
 import { useCallback, useEffect, useReducer } from "react";
-import { recordingProgress, startRecording, stopRecording } from "../api";
+import { type RecordingChoice, recordingProgress, startRecording, stopRecording } from "../api";
 import { explain } from "../explain";
 import { session, usePolling } from "../state";
 import { useRecordingFlag } from "./hooks";
@@ -9,8 +9,15 @@ import { initialRecordState, type RecordState, recordReducer } from "./recording
 const POLL_MS = 1500;
 const SETTLE_MS = 6000;
 
-/** The host's control over the recording of a room: its state, and the press of the button. */
-export function useRecorder(room: Room, name: string): { state: RecordState; press: () => void } {
+/**
+ * The host's control over the recording of a room: its state, and the press of the button.
+ * `choice` is for the next one; null leaves it to the room's settings.
+ */
+export function useRecorder(
+  room: Room,
+  name: string,
+  choice: RecordingChoice | null,
+): { state: RecordState; press: () => void } {
   const flag = useRecordingFlag(room);
   const [state, dispatch] = useReducer(recordReducer, flag, initialRecordState);
   useEffect(() => dispatch({ type: "flag", on: flag }), [flag]);
@@ -18,12 +25,16 @@ export function useRecorder(room: Room, name: string): { state: RecordState; pre
   const start = useCallback(async () => {
     dispatch({ type: "start" });
     try {
-      const { recordingId } = await startRecording(session.tokenFor(name) ?? "", name);
+      const { recordingId } = await startRecording(
+        session.tokenFor(name) ?? "",
+        name,
+        choice ?? {},
+      );
       dispatch({ type: "accepted", recordingId });
     } catch (error) {
       dispatch({ type: "failed", error: explain(error) });
     }
-  }, [name]);
+  }, [name, choice]);
 
   const stop = useCallback(async () => {
     dispatch({ type: "stop" });

@@ -1,16 +1,8 @@
-import { useCallback, useState } from "react";
-import { recordingProgress, type RecordingProgress } from "../api";
-import { usePolling } from "../state";
+import type { RecordingProgress } from "../api";
 import { stageOf } from "./model";
 
-/** How far the server is with a recording. The list itself notices when it is done. */
-export function Progress({ id, token }: { id: string; token: string }) {
-  const [now, setNow] = useState<RecordingProgress | null>(null);
-  const poll = useCallback(
-    async (signal: AbortSignal) => setNow(await recordingProgress(token, id, signal)),
-    [id, token],
-  );
-  usePolling(poll, 1000);
+/** How far the server is with a recording that has ended. */
+export function Progress({ now }: { now: RecordingProgress | null }) {
   const { does, waits, percent } = stageOf(now);
   return (
     <div className="progress">

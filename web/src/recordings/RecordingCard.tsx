@@ -1,47 +1,51 @@
 import { useState } from "react";
-import { deleteRecording, downloadUrl, getRecording, type Recording } from "../api";
+import { deleteRecording, type Recording } from "../api";
 import { type Explained, explain } from "../explain";
-import { duration, fileSize, moment, people } from "../format";
+import { recordingPath } from "../route";
+import { Link } from "../router";
+import { mayManage } from "../session";
 import { Icon } from "../ui/Icon";
 import { Notice } from "../ui/Notice";
 import { DeleteDialog } from "./DeleteDialog";
 import { FileRow } from "./FileRow";
-import { badgeOf, fileNames, isActive, isUnderWay, peopleIn, playable } from "./model";
+import { freshFile, save } from "./files";
+import { fileNames, isActive, isUnderWay, playable, posterOf } from "./model";
 import { Player } from "./Player";
 import { Progress } from "./Progress";
+import { Facts, StatusBadge } from "./RecordingHead";
+import { useLiveStatus } from "./useLiveStatus";
 
 interface RecordingCardProps {
   recording: Recording;
   token: string;
+  /** Whether to follow its state by a stream of its own: a browser has only a few to spare. */
+  followed: boolean;
   onDeleted: () => void;
+  onChanged: () => void;
 }
 
-export function RecordingCard({ recording, token, onDeleted }: RecordingCardProps) {
+const ROWS = 4;
+
+export function RecordingCard(props: RecordingCardProps) {
+  const { recording, token, followed, onDeleted, onChanged } = props;
   const [playing, setPlaying] = useState<string | null>(null);
   const [asking, setAsking] = useState(false);
   const [problem, setProblem] = useState<Explained | null>(null);
-  const { id, status } = recording;
+  const { id } = recording;
+  const now = useLiveStatus(id, token, followed && isUnderWay(recording.status), onChanged);
+  const status = now !== null && isUnderWay(recording.status) ? now.status : recording.status;
   const files = playable(recording);
   const names = fileNames(recording);
 
-  /** Links are signed for a short time, so each use asks for a fresh one. */
   const freshUrl = async (fileId: string): Promise<string | null> => {
     try {
-      const fresh = (await getRecording(token, id)).files.find((file) => file.id === fileId);
+      const file = await freshFile(token, id, fileId);
       setProblem(null);
-      return fresh?.url ?? null;
+      return file?.url ?? null;
     } catch (error) {
       setProblem(explain(error));
       return null;
     }
-  };
-  const download = async (fileId: string) => {
-    const url = await freshUrl(fileId);
-    if (url === null) return;
-    const link = document.createElement("a");
-    link.href = downloadUrl(url);
-    link.download = "";
-    link.click();
   };
   const remove = async () => {
     try {
@@ -61,8 +65,17 @@ export function RecordingCard({ recording, token, onDeleted }: RecordingCardProp
       data-id={id}
       data-status={status}
     >
-      <CardHead recording={recording} />
-      {isUnderWay(status) && !isActive(status) && <Progress id={id} token={token} />}
+      {playing === null && <Poster recording={recording} live={isActive(status)} />}
+      <div className="recording-head">
+        <div className="recording-title">
+          <h2 className="truncate">
+            <Link to={recordingPath(id)}>{recording.room}</Link>
+          </h2>
+          <StatusBadge status={status} />
+        </div>
+        <Facts recording={recording} />
+      </div>
+      {isUnderWay(status) && !isActive(status) && <Progress now={now} />}
       {status === "failed" && (
         <Notice
           tone="warn"
@@ -80,29 +93,34 @@ export function RecordingCard({ recording, token, onDeleted }: RecordingCardProp
         />
       )}
       <ul className="files" aria-label="Files">
-        {files.map((file) => (
+        {files.slice(0, ROWS).map((file) => (
           <FileRow
             key={file.id}
             file={file}
             name={names.get(file.id) ?? file.id}
             playing={playing === file.id}
             onPlay={() => setPlaying(playing === file.id ? null : file.id)}
-            onDownload={() => void download(file.id)}
+            onDownload={() => void save(token, id, file.id).catch((e) => setProblem(explain(e)))}
           />
         ))}
       </ul>
       {problem && <Notice what={problem} onDismiss={() => setProblem(null)} />}
-      {!isUnderWay(status) && (
-        <button
-          type="button"
-          className="button quiet small delete"
-          data-testid="delete"
-          onClick={() => setAsking(true)}
-        >
-          <Icon name="trash" />
-          Delete
-        </button>
-      )}
+      <div className="recording-foot">
+        <Link to={recordingPath(id)} className="button small" testId="open-recording">
+          {openWords(recording, isActive(status), files.length)}
+        </Link>
+        {!isUnderWay(status) && mayManage(token, recording.room) && (
+          <button
+            type="button"
+            className="button quiet small delete"
+            data-testid="delete"
+            onClick={() => setAsking(true)}
+          >
+            <Icon name="trash" />
+            Delete
+          </button>
+        )}
+      </div>
       {asking && (
         <DeleteDialog
           room={recording.room}
@@ -114,29 +132,29 @@ export function RecordingCard({ recording, token, onDeleted }: RecordingCardProp
   );
 }
 
-function CardHead({ recording }: { recording: Recording }) {
-  const badge = badgeOf(recording.status);
-  const count = peopleIn(recording);
-  const facts = [
-    recording.durationSeconds === null ? null : duration(recording.durationSeconds),
-    count === null ? null : people(count),
-    recording.size === null ? null : fileSize(recording.size),
-  ].filter((fact) => fact !== null);
+function openWords(recording: Recording, active: boolean, files: number): string {
+  if (active) return "Watch now";
+  if (recording.status !== "recorded" || files === 0) return "Open";
+  return files > ROWS ? `Watch all ${files} files together` : "Watch";
+}
+
+/** A picture of the recording, which leads to it. */
+function Poster({ recording, live }: { recording: Recording; live: boolean }) {
+  const [missing, setMissing] = useState(false);
+  const poster = missing ? null : posterOf(recording);
   return (
-    <div className="recording-head">
-      <div className="recording-title">
-        <h2 className="truncate">{recording.room}</h2>
-        <span className={`badge ${badge.tone}`} data-testid="status-badge">
-          {badge.pulsing && <span className="dot pulsing" />}
-          {badge.text}
-        </span>
-      </div>
-      <p className="muted">
-        <time dateTime={recording.startedAt ?? undefined}>
-          {moment(recording.startedAt, new Date())}
-        </time>
-        {facts.length > 0 && <span className="facts">{facts.join(" · ")}</span>}
-      </p>
-    </div>
+    <Link to={recordingPath(recording.id)} className="poster" label={`Open ${recording.room}`}>
+      {poster === null ? (
+        <Icon name={live ? "camera" : "film"} />
+      ) : (
+        <img
+          src={poster}
+          alt=""
+          loading="lazy"
+          data-testid="poster"
+          onError={() => setMissing(true)}
+        />
+      )}
+    </Link>
   );
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Recording, RecordingFile, RecordingStatus } from "../api";
+import type { Recording, RecordingStatus } from "../api";
+import { aFile as file, aRecording as recording } from "./made";
 import {
   badgeOf,
   fileNames,
@@ -9,39 +10,9 @@ import {
   nameIn,
   peopleIn,
   playable,
+  posterOf,
   stageOf,
 } from "./model";
-
-const file = (change: Partial<RecordingFile>): RecordingFile => ({
-  id: "f1",
-  kind: "participant",
-  participantId: "ana",
-  participantName: "",
-  source: "camera",
-  contentType: "video/webm",
-  size: 1,
-  durationSeconds: 1,
-  width: null,
-  height: null,
-  url: "/f1",
-  ...change,
-});
-
-const recording = (change: Partial<Recording>): Recording => ({
-  id: "RC_1",
-  room: "team",
-  callId: null,
-  status: "recorded",
-  startedBy: null,
-  startedAt: null,
-  stoppedAt: null,
-  durationSeconds: null,
-  size: null,
-  error: null,
-  metadata: {},
-  files: [],
-  ...change,
-});
 
 describe("status", () => {
   it("knows what is under way", () => {
@@ -83,9 +54,10 @@ describe("files", () => {
     file({ id: "a", participantId: "ana" }),
     file({ id: "b", participantId: "ben-3f9c1d2e4a5b", contentType: "audio/webm" }),
     file({ id: "c", participantId: "ana" }),
-    file({ id: "d", participantId: null }),
+    file({ id: "d", participantId: "", kind: "composite" }),
     file({ id: "f", participantName: "Ana B.", source: "screen" }),
-    file({ id: "e", contentType: "image/jpeg", kind: "thumbnail" }),
+    file({ id: "e", contentType: "image/jpeg", kind: "thumbnail", role: "poster" }),
+    file({ id: "g", contentType: "video/mp4", kind: "hls", role: "media" }),
   ];
   it("shows what plays", () => {
     expect(playable(recording({ files })).map((one) => one.id)).toEqual(["a", "b", "c", "d", "f"]);
@@ -95,9 +67,18 @@ describe("files", () => {
       "ana",
       "Ben",
       "ana, file 2",
-      "Everyone",
+      "Everyone in one video",
       "Ana B.’s screen",
     ]);
+  });
+  it("takes the poster of a composite, then of a screen, then of anybody", () => {
+    const ana = file({ id: "a", poster: "/ana" });
+    const screen = file({ id: "s", source: "screen", poster: "/screen" });
+    const whole = file({ id: "c", kind: "composite", poster: "/whole" });
+    expect(posterOf(recording({ files: [file({}), ana] }))).toBe("/ana");
+    expect(posterOf(recording({ files: [ana, screen] }))).toBe("/screen");
+    expect(posterOf(recording({ files: [ana, screen, whole] }))).toBe("/whole");
+    expect(posterOf(recording({ files: [file({})] }))).toBeNull();
   });
   it("counts people, not files", () => {
     expect(peopleIn(recording({ files: files.slice(0, 3) }))).toBe(2);

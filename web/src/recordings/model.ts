@@ -46,21 +46,40 @@ export function stageOf(now: RecordingProgress | null): Stage {
   };
 }
 
-/** Files a person can play, cameras before screens. */
+/** Files a person can play; not what was made of them for the player. */
 export function playable(recording: Recording): RecordingFile[] {
-  return recording.files.filter((file) => /^(video|audio)\//.test(file.contentType));
+  return recording.files.filter((file) => !file.role && /^(video|audio)\//.test(file.contentType));
+}
+
+/** The still picture that stands for a recording: a composite's, a screen's, else the first. */
+export function posterOf(recording: Recording): string | null {
+  const files = playable(recording).filter((file) => file.poster !== null);
+  const best =
+    files.find((file) => file.kind === "composite") ??
+    files.find((file) => file.source === "screen") ??
+    files[0];
+  return best?.poster ?? null;
 }
 
 /** Distinct people in the files of a recording; null while there are no files yet. */
 export function peopleIn(recording: Recording): number | null {
-  const people = new Set(playable(recording).map((file) => file.participantId ?? ""));
+  const files = playable(recording).filter((file) => file.kind !== "composite");
+  const people = new Set(files.map((file) => file.participantId ?? ""));
   return people.size === 0 ? null : people.size;
 }
 
 /** Whose file it is. */
 export function personOf(file: RecordingFile): string {
-  if (file.participantId === null) return "Everyone";
+  if (!file.participantId) return "Everyone";
   return file.participantName || nameIn(file.participantId);
+}
+
+function nameOf(file: RecordingFile): string {
+  if (file.kind === "composite") {
+    const sound = file.contentType.startsWith("audio/");
+    return sound ? "Everyone, sound only" : "Everyone in one video";
+  }
+  return file.source === "screen" ? `${personOf(file)}’s screen` : personOf(file);
 }
 
 /** A name for each file: the person's, and a number where one person has several alike. */
@@ -68,7 +87,7 @@ export function fileNames(recording: Recording): Map<string, string> {
   const counts = new Map<string, number>();
   const result = new Map<string, string>();
   for (const file of playable(recording)) {
-    const name = file.source === "screen" ? `${personOf(file)}’s screen` : personOf(file);
+    const name = nameOf(file);
     const slot = `${file.participantId ?? ""} ${file.source}`;
     const count = (counts.get(slot) ?? 0) + 1;
     counts.set(slot, count);

@@ -1,0 +1,11 @@
+"""Files made of a finished file: pictures to choose by, long recordings for HLS, single tracks.
+
+Everything here is a convenience beside a file that is complete already, and can be made again from
+it. Nothing is encoded but small pictures.
+"""
+
+from recorder.derived.hls import make_hls
+from recorder.derived.thumbnails import derive
+from recorder.derived.tracks import split_tracks
+
+__all__ = ["derive", "make_hls", "split_tracks"]

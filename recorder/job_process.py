@@ -1,0 +1,51 @@
+"""What every job process says to who started it, and how it ends with it.
+
+The words are those of `recorder.jobs`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from recorder.errors import DiskFull, JobFailed
+
+EXIT_FAILED: Final = 1
+EXIT_ORPHANED: Final = 3
+
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def say(value: dict[str, Any]) -> None:
+    """One line of JSON on standard output."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def refusal(error: Exception, what: str = "") -> JobFailed:
+    """What a job fails with when the disk or a library raised `error`: DiskFull if it is that."""
+    if getattr(error, "errno", None) in DISK_FULL:
+        return DiskFull(f"the disk is full: {what}{error}")
+    return JobFailed(f"{what}{error}")
+
+
+def end_with_parent() -> None:
+    """Ends this process at once when standard input does."""
+    watch_parent(lambda: os._exit(EXIT_ORPHANED))
+
+
+def watch_parent(orphaned: Callable[[], None]) -> None:
+    """Calls `orphaned`, in a thread of its own, when standard input reaches its end: the parent holds
+    the other end and never writes."""
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        orphaned()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -1,0 +1,105 @@
+import { useEffect, useRef, useState } from "react";
+import { type RecordingChoice, type RoomSettings, roomSettings } from "../api";
+import { LAYOUTS } from "../recordings/renders";
+import { session } from "../state";
+import { Check, Choice } from "../ui/Check";
+import { Icon } from "../ui/Icon";
+
+interface RecordOptionsProps {
+  room: string;
+  choice: RecordingChoice | null;
+  onChoice: (choice: RecordingChoice) => void;
+  onSettings: () => void;
+  onClose: () => void;
+}
+
+const USUAL: RecordingChoice = { mode: "tracks", layout: "grid", audioOnly: false };
+
+/** How the next recording is made. What the room's settings say comes first. */
+export function RecordOptions(props: RecordOptionsProps) {
+  const { room, choice, onChoice, onSettings, onClose } = props;
+  const [usual, setUsual] = useState<RecordingChoice>(USUAL);
+  const panel = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const abort = new AbortController();
+    roomSettings(session.tokenFor(room) ?? "", room, abort.signal)
+      .then((found) => setUsual(choiceOf(found)))
+      .catch(() => undefined); // then the choice begins with what is usual
+    panel.current?.querySelector("input")?.focus();
+    return () => abort.abort();
+  }, [room]);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => event.key === "Escape" && onClose();
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, [onClose]);
+
+  const shown = choice ?? usual;
+  const change = (to: Partial<RecordingChoice>) => onChoice({ ...shown, ...to });
+  return (
+    <section
+      ref={panel}
+      className="record-panel card options"
+      aria-label="How to record"
+      data-testid="record-panel"
+    >
+      <div className="panel-head">
+        <h2>How to record</h2>
+        <button type="button" className="button quiet icon-only small" onClick={onClose}>
+          <Icon name="close" />
+          <span className="visually-hidden">Close</span>
+        </button>
+      </div>
+      <fieldset>
+        <legend>At the end there is</legend>
+        <div className="choices">
+          <Choice
+            group="record-mode"
+            checked={shown.mode === "tracks"}
+            onChange={() => change({ mode: "tracks" })}
+            name="A file for each person"
+            says="One video can be made of them later"
+          />
+          <Choice
+            group="record-mode"
+            checked={shown.mode === "composite"}
+            onChange={() => change({ mode: "composite" })}
+            name="One video too"
+            says="Made after the call, beside the files"
+          />
+        </div>
+      </fieldset>
+      {shown.mode === "composite" && !shown.audioOnly && (
+        <label className="field">
+          Layout
+          <select
+            className="input"
+            value={shown.layout}
+            onChange={(event) =>
+              change({ layout: event.target.value as RecordingChoice["layout"] })
+            }
+          >
+            {LAYOUTS.map(({ value, name, says }) => (
+              <option key={value} value={value}>
+                {name}: {says.toLowerCase()}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+      <Check
+        text="Sound only"
+        checked={shown.audioOnly}
+        onChange={(audioOnly) => change({ audioOnly })}
+      />
+      <button type="button" className="button quiet small" onClick={onSettings}>
+        <Icon name="settings" />
+        Settings of this room
+      </button>
+    </section>
+  );
+}
+
+export function choiceOf({ recordingMode, layout, audioOnly }: RoomSettings): RecordingChoice {
+  return { mode: recordingMode, layout, audioOnly };
+}

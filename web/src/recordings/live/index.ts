@@ -1,0 +1,3 @@
+/** Watching a recording while it runs. */
+
+export { LivePlayer, type LivePlayerProps } from "./LivePlayer";

@@ -1,0 +1,153 @@
+import "../../styles/player.css";
+import { useEffect, useMemo, useRef, useState } from "react";
+import type { Recording, RecordingFile } from "../../api";
+import { marksOf } from "../integrity";
+import { type At, commandOf } from "./keys";
+import { PlayerBar, type Sound } from "./PlayerBar";
+import { clipAt, PEOPLE, type Scene, scenesOf } from "./scene";
+import { Stage } from "./Stage";
+import { TimeLine } from "./TimeLine";
+import { usePosition, useTransport } from "./useTransport";
+
+interface RecordingPlayerProps {
+  recording: Recording;
+  /** The composite that was picked to be watched; null for the usual choice. */
+  picked: string | null;
+  onPick: (sceneId: string) => void;
+  renew: (fileId: string) => Promise<RecordingFile | null>;
+}
+
+/** One player for a whole recording: a composite if there is one, else all people at once. */
+export function RecordingPlayer({ recording, picked, onPick, renew }: RecordingPlayerProps) {
+  const scenes = useMemo(() => scenesOf(recording), [recording]);
+  const scene = scenes.find((one) => one.id === picked) ?? scenes[0];
+  if (scene === undefined) return null;
+  const composite = scenes.find((one) => one.id !== PEOPLE);
+  const people = scenes.some((one) => one.id === PEOPLE);
+  return (
+    <>
+      {composite && people && (
+        <div className="switch" role="group" aria-label="What to watch">
+          <SwitchButton
+            on={scene.id === PEOPLE}
+            onClick={() => onPick(PEOPLE)}
+            text="People"
+            testId="watch-people"
+          />
+          <SwitchButton
+            on={scene.id !== PEOPLE}
+            onClick={() => onPick(composite.id)}
+            text="Composite"
+            testId="watch-composite"
+          />
+        </div>
+      )}
+      <ScenePlayer recording={recording} scene={scene} renew={renew} />
+    </>
+  );
+}
+
+interface SwitchButtonProps {
+  on: boolean;
+  text: string;
+  testId: string;
+  onClick: () => void;
+}
+
+function SwitchButton({ on, text, testId, onClick }: SwitchButtonProps) {
+  return (
+    <button type="button" aria-pressed={on} onClick={onClick} data-testid={testId}>
+      {text}
+    </button>
+  );
+}
+
+interface ScenePlayerProps {
+  recording: Recording;
+  scene: Scene;
+  renew: (fileId: string) => Promise<RecordingFile | null>;
+}
+
+function ScenePlayer({ recording, scene, renew }: ScenePlayerProps) {
+  const root = useRef<HTMLElement>(null);
+  const transport = useTransport(scene);
+  const [sound, setSound] = useState<Sound>({ muted: false, volume: 1 });
+  const [full, toggleFull] = useFullScreen(root);
+  const [focus, setFocus] = useFocus(scene, usePosition(transport, 0.5));
+  const marks = useMemo(() => marksOf(recording, scene.total), [recording, scene.total]);
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const target = event.target as HTMLElement;
+      if (target !== document.body && !root.current?.contains(target)) return;
+      const command = commandOf(event, placeOf(target), transport.total);
+      if (command === null) return;
+      event.preventDefault();
+      const { position, playing } = transport.snapshot();
+      if (command.do === "toggle") {
+        if (playing) transport.pause();
+        else transport.play();
+      } else if (command.do === "move") transport.seek(position + command.by);
+      else if (command.do === "go") transport.seek(command.to);
+      else if (command.do === "mute") setSound((now) => ({ ...now, muted: !now.muted }));
+      else toggleFull();
+    };
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, [transport, toggleFull]);
+
+  return (
+    <section
+      ref={root}
+      className="recording-player"
+      aria-label="Player"
+      data-testid="recording-player"
+      data-scene={scene.id === PEOPLE ? "people" : "composite"}
+    >
+      <Stage
+        scene={scene}
+        transport={transport}
+        muted={sound.muted}
+        volume={sound.volume}
+        focus={focus}
+        onFocus={setFocus}
+        renew={renew}
+      />
+      <TimeLine scene={scene} transport={transport} marks={marks} focus={focus} />
+      <PlayerBar
+        transport={transport}
+        sound={sound}
+        onSound={setSound}
+        full={full}
+        onFull={toggleFull}
+      />
+    </section>
+  );
+}
+
+function placeOf(target: HTMLElement): At {
+  if (target.matches("input, textarea, select")) return "field";
+  return target.matches("button, a, summary") ? "button" : "elsewhere";
+}
+
+/** The tile shown large: the one that was picked, else a screen while it is shared. */
+function useFocus(scene: Scene, at: number): [string | null, (key: string | null) => void] {
+  const [picked, setPicked] = useState<{ key: string | null } | null>(null);
+  const screen = scene.tiles.find((tile) => tile.screen && clipAt(tile, at) !== null);
+  const key = picked === null ? (screen?.key ?? null) : picked.key;
+  return [scene.tiles.length > 1 ? key : null, (next) => setPicked({ key: next })];
+}
+
+function useFullScreen(root: React.RefObject<HTMLElement | null>): [boolean, () => void] {
+  const [full, setFull] = useState(false);
+  useEffect(() => {
+    const onChange = () => setFull(document.fullscreenElement !== null);
+    document.addEventListener("fullscreenchange", onChange);
+    return () => document.removeEventListener("fullscreenchange", onChange);
+  }, []);
+  const toggle = useRef(() => {
+    if (document.fullscreenElement) void document.exitFullscreen();
+    else void root.current?.requestFullscreen?.().catch(() => undefined);
+  });
+  return [full, toggle.current];
+}
