@@ -28,7 +28,7 @@ from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.local_files import partial_of, sha256_of
 
 NICENESS = 10
-PATIENCE = 5.0  # seconds for a render to clean up when it is to end
+PATIENCE = 5.0  # seconds for a render to clean up when its parent is gone
 SWITCH_SECONDS = 0.0005
 """Threads here hold the interpreter for a moment between long calls that leave it."""
 _NO_ROOM = 1 << 20  # bytes: the disk is full when so little is left
@@ -102,13 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m recorder.render")
     parser.add_argument("--spec", type=Path, required=True)
     given = parser.parse_args(arguments)
-    cancelled = threading.Event()
-    over = threading.Event()
+    cancelled, alone, over = threading.Event(), threading.Event(), threading.Event()
 
     def orphaned() -> None:
+        alone.set()
         cancelled.set()
-        over.wait(PATIENCE)
-        os._exit(EXIT_ORPHANED)
+        if not over.wait(PATIENCE):
+            os._exit(EXIT_ORPHANED)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the server
     signal.signal(signal.SIGTERM, lambda *_: cancelled.set())
@@ -119,6 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = render(read_spec(given.spec), lambda value: say({"progress": value}), cancelled)
     except RenderCancelled:
         over.set()
+        if alone.is_set():
+            return EXIT_ORPHANED
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
         return EXIT_FAILED  # not reached unless the signal is blocked

@@ -276,9 +276,10 @@ class Renderer:
                 await self._deliverer.depots.store(file.provider).delete(file.key)
             raise
         composite = next((file.id for file in files if file.kind == "composite"), None)
+        # before the last word, which whoever waits for it may take for leave to end
+        await asyncio.to_thread(_remove, self._scratch / row.id)
         await self._step(row, RenderStatus.DONE, progress=1.0, file_id=composite, error=None)
         await self._strike(row, only_stored=True)
-        await asyncio.to_thread(_remove, self._scratch / row.id)
 
     # --- what is written down ---------------------------------------------------------------------
 

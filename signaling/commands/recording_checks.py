@@ -306,7 +306,9 @@ async def _make_here(settings: Settings, catalog: Catalog, depots: Depots, row: 
     )
     try:
         renderer.begin(row.id)
-        return await _watch(catalog, row)
+        status = await _watch(catalog, row)
+        await renderer.idle()
+        return status
     finally:
         await renderer.close()
 

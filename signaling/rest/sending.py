@@ -27,8 +27,6 @@ CONDITIONS: Final = (
     hdrs.ORIGIN,
 )
 
-PIECE_BYTES: Final = 256 * 1024
-_OPEN_RANGE: Final = re.compile(r"bytes=(\d{1,15})-", re.ASCII | re.IGNORECASE)
 _RANGE: Final = re.compile(r"bytes=(?!-$)(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
 
 OnSent = Callable[[int], None]
@@ -67,21 +65,6 @@ async def send_text(
     return response
 
 
-def asked_range(request: web.BaseRequest) -> str:
-    """The request's Range, with an end where `?piece=1` asks for one piece at a time.
-
-    A media element that has buffered enough stops reading and holds its connection; a browser has six
-    to a server, so a seventh element would wait for ever. One that gets its file in pieces, which a
-    server may always do (RFC 9110, 14.2), holds none: a piece fits into what a browser reads ahead.
-    """
-    asked = request.headers.get(hdrs.RANGE, "")
-    found = _OPEN_RANGE.fullmatch(asked.strip())
-    if found is None or request.query.get("piece") != "1":
-        return asked
-    first = int(found[1])
-    return f"bytes={first}-{first + PIECE_BYTES - 1}"
-
-
 class FileAnswer(web.FileResponse):
     """A file response to a request of which it hears only the range and the conditions.
 
@@ -99,7 +82,6 @@ class FileAnswer(web.FileResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         said = {name: request.headers.get(name, "") for name in CONDITIONS}
-        said[hdrs.RANGE] = asked_range(request)
         kept = {str(name): value for name, value in said.items() if value and value.isascii()}
         version = kept.get(hdrs.IF_RANGE)
         if version and request.if_range is None and version != await entity_tag(self._place):
@@ -132,7 +114,7 @@ async def _relay(
     start, end, status = 0, file.size, 200
     if request.headers.get(hdrs.IF_RANGE, etag) == etag:
         try:
-            asked = _range(asked_range(request), file.size)
+            asked = _range(request.headers.get(hdrs.RANGE, ""), file.size)
         except ValueError:
             refusal = {"Content-Range": f"bytes */{file.size}"}
             return web.Response(status=416, headers={**headers, **refusal})

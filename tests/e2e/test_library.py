@@ -16,7 +16,10 @@ from tests.recorder.changing_media import SECONDS as CHANGING_SECONDS
 from tests.recorder.changing_media import SIZES, changing_track
 from tests.recorder.known_media import audio_track, encode_video, video_track
 from tests.rig.browser import faults_of, visitor
+from tests.rig.known_content import known_content_page
+from tests.rig.rest import Rest
 from tests.rig.server import MediaserverProcess
+from tests.rig.tokens import participant_token, server_token
 from tests.rig.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -248,6 +251,63 @@ async def test_the_page_says_how_complete_it_is(library: Library, page: Page) ->
     copied = await page.evaluate("navigator.clipboard.readText()")
     assert len(copied) == 64
     await expect(panel).to_contain_text(copied)
+
+
+async def test_one_video_is_made_of_all_people(library: Library, page: Page) -> None:
+    await library.open(page, PAIR)
+    await page.get_by_test_id("make-video").click()
+    form = page.get_by_test_id("render-form")
+    await form.get_by_text("Sound only").click()
+    await expect(form.get_by_label("Quality")).to_have_count(0)
+    await form.get_by_text("Sound only").click()
+    await form.get_by_text("Grid").click()
+    await page.get_by_test_id("start-render").click()
+    render = page.get_by_test_id("render")
+    await expect(render).to_have_attribute("data-status", "done", timeout=180_000)
+    await expect(page.get_by_test_id("watch-composite")).to_be_visible(timeout=SOON)
+    player = page.get_by_test_id("recording-player")
+    await page.get_by_test_id("watch-composite").click()
+    await expect(player).to_have_attribute("data-scene", "composite")
+    await page.get_by_test_id("play-pause").click()
+    await until(
+        lambda: page.evaluate(
+            "past => [...document.querySelectorAll('video')].some(v => v.currentTime > past)",
+            LATE + 1,
+        ),
+        within=20,
+        what="the composite plays",
+    )
+    before = await moment(page)
+    await page.get_by_test_id("watch-people").click()
+    await expect(player).to_have_attribute("data-scene", "people")
+    await until(lambda: later(page, before), within=15, what="people go on at the same moment")
+
+
+async def later(page: Page, than: float) -> bool:
+    return await settled(page) and abs(await moment(page) - than) < 3 and await apart(page) < 0.2
+
+
+async def test_the_state_of_a_running_recording_is_live(
+    library: Library, page: Page, browser: Browser, pages_url: str
+) -> None:
+    room = "going on"
+    async with (
+        Rest(library.server.base_url, server_token()) as rest,
+        known_content_page(browser, pages_url) as alice,
+    ):
+        await library.open(page)
+        await alice.join(library.server.ws_url, participant_token(room, "alice"), "alice")
+        recording = await rest.start_recording(room)
+        await page.reload()
+        card = page.locator(f"[data-id={recording}]")
+        await expect(card).to_have_attribute("data-status", "recording", timeout=SOON)
+        await card.get_by_test_id("open-recording").click()
+        shown = page.get_by_test_id("recording-page")
+        await expect(shown).to_have_attribute("data-status", "recording", timeout=SOON)
+        await alice.elapse(3)
+        await rest.stop_recording(room)
+        await expect(shown).to_have_attribute("data-status", "recorded", timeout=60_000)
+        await expect(page.get_by_test_id("recording-player")).to_be_visible(timeout=SOON)
 
 
 @pytest.mark.parametrize("name", CHANGING)

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientPayloadError
 
-from signaling.rest import sending
 from signaling.traffic import month_of
 from storage.catalog import RecordingRow, TrafficRow
 from storage.objects.ranges import BLOCK_BYTES
@@ -260,51 +259,3 @@ async def test_what_is_sent_is_counted_by_provider_and_room(home: House, row: Re
     await home.get(file_path(local), home.host("b"), headers={"Range": "bytes=99-"})
     await home.request("HEAD", file_path(local), home.host("b"))
     assert await traffic(home) == {("s3", "a"): 2 * SIZE, ("local", "b"): 13}
-
-
-# --- in pieces ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("provider", ["s3", "local"])
-async def test_an_open_range_has_an_end_for_who_wants_pieces(
-    home: House, provider: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A browser has six connections to a server; media elements hold theirs until all is sent."""
-    monkeypatch.setattr(sending, "PIECE_BYTES", 1000)
-    row = await home.recorded("a", "ada", content=CONTENT, provider=provider)
-    path, token = f"{file_path(row)}?piece=1", home.host("a")
-    first = await home.get(path, token, headers={"Range": "bytes=0-"})
-    assert (first.status, first.body) == (206, CONTENT[:1000])
-    assert first.headers["Content-Range"] == f"bytes 0-999/{SIZE}"
-    last = await home.get(path, token, headers={"Range": f"bytes={SIZE - 10}-"})
-    assert (last.status, last.body) == (206, CONTENT[-10:])
-    beyond = await home.get(path, token, headers={"Range": f"bytes={SIZE}-"})
-    assert beyond.status == 416
-
-
-@pytest.mark.parametrize(
-    ("query", "asked", "size"),
-    [
-        ("", "bytes=0-", SIZE),
-        ("?piece=0", "bytes=0-", SIZE),
-        ("?piece=1", "bytes=0-4999", 5000),
-        ("?piece=1", "bytes=-4000", 4000),
-        ("?piece=1", "", SIZE),
-        ("?piece=1", "bytes=" + "9" * 400 + "-", SIZE),
-    ],
-)
-async def test_nothing_else_is_cut(
-    home: House,
-    row: RecordingRow,
-    query: str,
-    asked: str,
-    size: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sending, "PIECE_BYTES", 1000)
-    headers = {"Range": asked} if asked else {}
-    answer = await home.get(file_path(row) + query, home.host("a"), headers=headers)
-    if answer.status == 416:  # a place that no file has
-        assert len(asked) > 100
-    else:
-        assert len(answer.body) == size

@@ -1,7 +1,9 @@
 import "../../styles/player.css";
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Recording, RecordingFile } from "../../api";
+import { Notice } from "../../ui/Notice";
 import { marksOf } from "../integrity";
+import { protocolOfPage, supplyOf } from "./crowd";
 import { type At, commandOf } from "./keys";
 import { PlayerBar, type Sound } from "./PlayerBar";
 import { clipAt, PEOPLE, type Scene, scenesOf } from "./scene";
@@ -62,6 +64,12 @@ function SwitchButton({ on, text, testId, onClick }: SwitchButtonProps) {
   );
 }
 
+const TOO_MANY = {
+  title: "More people than this connection can play at once",
+  advice:
+    "Some may come late or be missing here. Make one video of everybody, or open this page over HTTPS with HTTP/2.",
+};
+
 interface ScenePlayerProps {
   recording: Recording;
   scene: Scene;
@@ -74,6 +82,7 @@ function ScenePlayer({ recording, scene, renew }: ScenePlayerProps) {
   const [sound, setSound] = useState<Sound>({ muted: false, volume: 1 });
   const [full, toggleFull] = useFullScreen(root);
   const [focus, setFocus] = useFocus(scene, usePosition(transport, 0.5));
+  const supply = useMemo(() => supplyOf(scene, protocolOfPage()), [scene]);
   const marks = useMemo(() => marksOf(recording, scene.total), [recording, scene.total]);
 
   useEffect(() => {
@@ -104,6 +113,7 @@ function ScenePlayer({ recording, scene, renew }: ScenePlayerProps) {
       data-testid="recording-player"
       data-scene={scene.id === PEOPLE ? "people" : "composite"}
     >
+      {supply === "too many" && <Notice tone="info" what={TOO_MANY} />}
       <Stage
         scene={scene}
         transport={transport}
@@ -111,6 +121,7 @@ function ScenePlayer({ recording, scene, renew }: ScenePlayerProps) {
         volume={sound.volume}
         focus={focus}
         onFocus={setFocus}
+        whole={supply === "fetched"}
         renew={renew}
       />
       <TimeLine scene={scene} transport={transport} marks={marks} focus={focus} />

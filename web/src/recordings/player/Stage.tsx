@@ -6,7 +6,7 @@ import { Avatar } from "../../ui/Avatar";
 import { Icon } from "../../ui/Icon";
 import { useSize } from "../../ui/useSize";
 import { placesOf } from "./places";
-import { type Clip, clipsOf, hasPlace, near, type Scene, shownAt, type Tile } from "./scene";
+import { type Clip, hasPlace, near, type Scene, shownAt, type Tile } from "./scene";
 import { supply } from "./sources";
 import type { Transport } from "./transport";
 import { usePosition, useWaiting } from "./useTransport";
@@ -18,8 +18,12 @@ interface StageProps {
   volume: number;
   focus: string | null;
   onFocus: (key: string | null) => void;
+  /** Files are fetched before they play. */
+  whole: boolean;
   renew: (fileId: string) => Promise<RecordingFile | null>;
 }
+
+type Media = Pick<StageProps, "transport" | "muted" | "volume" | "whole" | "renew">;
 
 /** Everybody's picture at the position, each in a place of its own. */
 export function Stage(props: StageProps) {
@@ -47,7 +51,6 @@ export function Stage(props: StageProps) {
           style={places[present.indexOf(tile)] ?? { visibility: "hidden" }}
           onPick={() => onFocus(tile === present[large] ? null : tile.key)}
           transport={transport}
-          count={clipsOf(scene).length}
           {...sound}
         />
       ))}
@@ -61,8 +64,7 @@ export function Stage(props: StageProps) {
   );
 }
 
-interface TileViewProps extends Pick<StageProps, "transport" | "muted" | "volume" | "renew"> {
-  count: number;
+interface TileViewProps extends Media {
   tile: Tile;
   at: number;
   alone: boolean;
@@ -112,27 +114,26 @@ function whereabouts(tile: Tile, at: number): string {
   return tile.screen ? "Not shared any more" : "Left the call";
 }
 
-interface ClipViewProps extends Pick<StageProps, "transport" | "muted" | "volume" | "renew"> {
-  count: number;
+interface ClipViewProps extends Media {
   clip: Clip;
   label: string;
   shown: boolean;
 }
 
 function ClipView(props: ClipViewProps) {
-  const { clip, label, shown, count, transport, muted, volume, renew } = props;
+  const { clip, label, shown, transport, muted, volume, whole, renew } = props;
   const video = useRef<HTMLVideoElement>(null);
   const [broken, setBroken] = useState(false);
   const { id, file } = clip;
-  const latest = useRef({ file, renew, count });
-  latest.current = { file, renew, count };
+  const latest = useRef({ file, renew, whole });
+  latest.current = { file, renew, whole };
 
   useEffect(() => {
     const element = video.current;
     if (element === null) return;
     transport.attach(id, element);
     const withdraw = supply(element, latest.current.file, {
-      count: latest.current.count,
+      whole: latest.current.whole,
       renew: () => latest.current.renew(id),
       onBroken: () => {
         transport.giveUp(id);

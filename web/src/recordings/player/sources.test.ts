@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { sourceUrl, waysOf } from "./sources";
+import { waysOf } from "./sources";
 
 describe("ways to play a file", () => {
   it.each([
@@ -11,10 +11,4 @@ describe("ways to play a file", () => {
   ])("playlist %s, native %s, media source %s: %s", (hls, nativeHls, mediaSource, ways) => {
     expect(waysOf({ hls }, { nativeHls, mediaSource })).toEqual(ways);
   });
-});
-
-it("asks for pieces where there are more files than connections", () => {
-  expect(sourceUrl("/f?sig=1", 5)).toBe("/f?sig=1");
-  expect(sourceUrl("/f?sig=1", 6)).toBe("/f?sig=1&piece=1");
-  expect(sourceUrl("/f", 9)).toBe("/f?piece=1");
 });

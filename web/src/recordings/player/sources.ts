@@ -2,6 +2,7 @@
 
 import type Hls from "hls.js";
 import type { RecordingFile } from "../../api";
+import { fetchWhole } from "./crowd";
 
 export interface Abilities {
   /** Plays HLS without help (Safari). */
@@ -32,17 +33,9 @@ export function waysOf(file: Pick<RecordingFile, "hls">, can: Abilities): Way[] 
   return can.mediaSource ? ["hls.js", "file"] : ["file"];
 }
 
-/** Media elements hold a connection each, of the six that a browser has to a server. */
-const WHOLE_FILES = 5;
-
-/** The address of a file for one of `count` players: of many, each gets it in pieces. */
-export function sourceUrl(url: string, count: number): string {
-  return count > WHOLE_FILES ? `${url}${url.includes("?") ? "&" : "?"}piece=1` : url;
-}
-
 interface Hooks {
-  /** How many files the scene has. */
-  count: number;
+  /** Fetch the file before it plays, instead of while it does. */
+  whole: boolean;
   /** The file with fresh links; null when there are none to be had. */
   renew: () => Promise<RecordingFile | null>;
   /** Nothing helped. */
@@ -59,6 +52,8 @@ export function supply(element: HTMLMediaElement, first: RecordingFile, hooks: H
   let renewed = false;
   let over = false;
   let hls: Hls | null = null;
+  let copy: string | null = null;
+  const abort = new AbortController();
 
   const load = async () => {
     const [way] = ways;
@@ -70,9 +65,19 @@ export function supply(element: HTMLMediaElement, first: RecordingFile, hooks: H
       if (over) hls?.destroy();
       return;
     }
-    element.src =
-      way === "native-hls" && file.hls !== null ? file.hls : sourceUrl(file.url, hooks.count);
+    if (way === "native-hls" && file.hls !== null) element.src = file.hls;
+    else element.src = hooks.whole ? await whole() : file.url;
     if (at > 0) element.currentTime = at;
+  };
+  /** Its own address where no copy is to be had. */
+  const whole = async () => {
+    try {
+      copy ??= await fetchWhole(file.url, abort.signal);
+    } catch {
+      return file.url;
+    }
+    if (over) URL.revokeObjectURL(copy);
+    return copy;
   };
   const fail = () => {
     if (over) return;
@@ -102,6 +107,8 @@ export function supply(element: HTMLMediaElement, first: RecordingFile, hooks: H
   void load();
   return () => {
     over = true;
+    abort.abort();
+    if (copy !== null) URL.revokeObjectURL(copy);
     element.removeEventListener("error", onError);
     element.removeEventListener("playing", onPlaying);
     hls?.destroy();
