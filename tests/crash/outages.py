@@ -38,7 +38,10 @@ async def leave_unfinished(
     ids = []
     for number in range(count):
         row = await catalog.recordings.create(
-            room=f"room {number}", started_by="host", status="processing"
+            room=f"room {number}",
+            started_by="host",
+            status="processing",
+            options={"thumbnails": False},  # one file each
         )
         folder = data_dir / "journals" / row.id
         short = video_track() if video else audio_track(1.0)
@@ -111,7 +114,8 @@ def promised(rows: list[dict[str, Any]], provider: str) -> Mapping[str, str]:
 
 def local_leftovers(data_dir: Path) -> list[str]:
     """What is left of journals and finished files in the data folder."""
-    return [str(path) for path in (data_dir / "journals").rglob("*") if path.is_file()]
+    root = data_dir / "journals"
+    return [str(path) for path in root.glob("*/**/*") if path.is_file()]
 
 
 async def plays(server: MediaserverProcess, row: dict[str, Any], folder: Path) -> bool:
