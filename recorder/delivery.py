@@ -21,6 +21,7 @@ from recorder.errors import LocalCopyLost, StorageFailed
 from recorder.jobs import FinalizedFile
 from recorder.ledger import DeliveryState, kept_at
 from recorder.lifecycle import Status
+from recorder.local_files import sha256_of
 from recorder.object_keys import file_id_of, object_prefix
 from recorder.orphans import abort_strays
 from recorder.progress import LONGEST_PAUSE, Progress, Sleep, pause
@@ -55,12 +56,19 @@ async def keep(
     not, and what the store raises.
     """
     try:
-        stored = await store.put_file(file.key, path, file.content_type, on_progress=on_progress)
+        stored = await store.put_file(
+            file.key, path, file.content_type, on_progress=on_progress, sha256=file.sha256
+        )
     except SourceUnreadable as error:
         raise LocalCopyLost(str(error)) from error
     if (stored.size, stored.sha256) != (file.size, file.sha256):
         raise LocalCopyLost(f"{path} is not what it was when it was made")
-    await read_back(store, file)
+    try:
+        await read_back(store, file)
+    except StorageFailed:
+        if not await asyncio.to_thread(_is_whole, path, file):
+            raise LocalCopyLost(f"{path} is not what it was when it was made") from None
+        raise
 
 
 async def read_back(store: ObjectStore, file: FileRow) -> None:
@@ -242,6 +250,13 @@ class _Meter:
     def tell(self, delivery_id: str, done: int) -> None:
         self._done[delivery_id] = done
         self._progress.tell(min(1.0, sum(self._done.values()) / self._total))
+
+
+def _is_whole(path: Path, file: FileRow) -> bool:
+    try:
+        return sha256_of(path) == file.sha256
+    except OSError:
+        return False
 
 
 def _file_row(room: str, recording_id: str, file: FinalizedFile) -> FileRow:

@@ -179,6 +179,7 @@ class GcsStore(GcsMultipart):
         *,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        sha256: str | None = None,  # noqa: ARG002  (found out in passing)
     ) -> StoredObject:
         described = _described(key, content_type, metadata)
         tally = Tally()

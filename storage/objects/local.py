@@ -60,6 +60,7 @@ class LocalStore:
         *,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        sha256: str | None = None,  # noqa: ARG002  (found out in passing)
     ) -> StoredObject:
         pairs = await self._checked(key, metadata)
         async with arriving(self.threads, self.root) as arrival:

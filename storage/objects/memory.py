@@ -39,6 +39,7 @@ class MemoryStore:
         *,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        sha256: str | None = None,  # noqa: ARG002  (found out in passing)
     ) -> StoredObject:
         check_key(key)
         pairs = check_metadata(metadata)

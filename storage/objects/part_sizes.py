@@ -30,8 +30,8 @@ def part_size(total: int, usual: int = USUAL_PART) -> int:
 def file_part_size(total: int) -> int:
     """`part_size` for a file of `total` bytes, which is read while it is sent and costs no memory.
 
-    A part costs a signature and a round trip, whatever its size, so large files go in larger ones:
-    about 32, as long as no part is more than 32 MiB, which is what a cut connection sends again.
+    A part costs a signature and a round trip, whatever its size, so large files go in larger ones. A
+    cut connection sends a part again: at most 1/32 of a large file, and never more than 32 MiB.
     """
     share = -(-total // 32 // MEBIBYTE) * MEBIBYTE
     return part_size(total, min(max(USUAL_PART, share), FILE_PART))

@@ -118,16 +118,19 @@ class S3Objects(S3Multipart):
         *,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        sha256: str | None = None,
     ) -> StoredObject:
         check_key(key)
         pairs = check_metadata(metadata)
         with opened(path) as source:
-            digest, _ = await all_of(
-                self._bucket.threads.run_cancellable(source.sha256),
-                self._put_source(key, source, content_type, pairs, on_progress),
-            )
-            assert digest is not None
-            return await self._stored(key, source.size, digest)
+            sending = self._put_source(key, source, content_type, pairs, on_progress)
+            if sha256 is None:
+                hashing = self._bucket.threads.run_cancellable(source.sha256)
+                sha256, _ = await all_of(hashing, sending)
+                assert sha256 is not None
+            else:
+                await sending
+            return await self._stored(key, source.size, sha256)
 
     async def _put_source(
         self,

@@ -87,8 +87,13 @@ class Writer(Protocol):
         *,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        sha256: str | None = None,
     ) -> StoredObject:
         """Store a copy of a local file; returns once it is durable. Replaces what was there.
+
+        `sha256` is the file's as far as the caller knows, who reads the object back to be sure: a
+        store that would have to read the file a second time for it says the same, others say what
+        they sent.
 
         `metadata` are a few short ASCII pairs (`storage.objects.keys.check_metadata`). Raises
         BadKey, BadMetadata, SourceUnreadable, StoreFull, StoreUnavailable. After a cancelled or

@@ -182,21 +182,25 @@ class VercelBlobStore(VercelMultipart):
         *,
         metadata: Mapping[str, str] | None = None,
         on_progress: OnProgress | None = None,
+        sha256: str | None = None,
     ) -> StoredObject:
         check_key(key)
         check_metadata(metadata)
         with opened(path) as source:
             reads = FileReads(source, self._reading)
             try:
-                digest, etag = await all_of(
-                    self._hashing.run_cancellable(source.sha256),
-                    self._put_source(key, reads, content_type, on_progress),
-                )
+                sending = self._put_source(key, reads, content_type, on_progress)
+                if sha256 is None:
+                    hashing = self._hashing.run_cancellable(source.sha256)
+                    sha256, etag = await all_of(hashing, sending)
+                    assert sha256 is not None
+                else:
+                    etag = await sending
             finally:
                 await reads.ended()
         if on_progress:
             on_progress(source.size)
-        return await self._stored(key, etag, source.size, digest)
+        return await self._stored(key, etag, source.size, sha256)
 
     async def _put_source(
         self, key: str, reads: FileReads, content_type: str, on_progress: OnProgress | None

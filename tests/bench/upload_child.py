@@ -1,4 +1,6 @@
-"""What `tests.bench.uploading` measures: `python -m tests.bench.upload_child ENDPOINT BUCKET FILE`.
+"""What `tests.bench.uploading` measures: one file sent by a process of its own.
+
+    python -m tests.bench.upload_child ENDPOINT BUCKET FILE SHA256 [--read-back]
 
 With `--read-back` the object is read again and the peak of memory printed, in MiB.
 """
@@ -15,7 +17,7 @@ from storage.objects.s3 import S3Store
 from storage.objects.s3_bucket import Bucket
 
 
-async def send(endpoint: str, bucket: str, path: Path, *, read_back: bool) -> None:
+async def send(endpoint: str, bucket: str, path: Path, sha256: str, *, read_back: bool) -> None:
     """One file up, and perhaps down again."""
     store = S3Store(
         Bucket(
@@ -26,7 +28,7 @@ async def send(endpoint: str, bucket: str, path: Path, *, read_back: bool) -> No
             endpoint=endpoint,
         )
     )
-    stored = await store.put_file("ours", path, "video/mp4")
+    stored = await store.put_file("ours", path, "video/mp4", sha256=sha256)
     if read_back and await store.digest("ours") != stored.sha256:
         raise SystemExit("what was read back is not what was sent")
     await store.close()
@@ -35,8 +37,8 @@ async def send(endpoint: str, bucket: str, path: Path, *, read_back: bool) -> No
 
 
 def main() -> None:
-    endpoint, bucket, path, *more = sys.argv[1:]
-    asyncio.run(send(endpoint, bucket, Path(path), read_back="--read-back" in more))
+    endpoint, bucket, path, sha256, *more = sys.argv[1:]
+    asyncio.run(send(endpoint, bucket, Path(path), sha256, read_back="--read-back" in more))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,25 @@ class Heard:
         self.counts.append(count)
 
 
+# --- files ----------------------------------------------------------------------------------------
+
+
+async def test_a_file_whose_hash_is_known_is_stored_as_it_is(
+    store: ObjectStore, large_file: Path
+) -> None:
+    known = hashlib.sha256(large_file.read_bytes()).hexdigest()
+    stored = await store.put_file("a", large_file, WEBM, sha256=known)
+    assert (stored.sha256, stored.size) == (known, large_file.stat().st_size)
+    assert await store.digest("a") == known
+
+
+async def test_a_hash_that_is_wrong_does_not_reach_what_is_read_back(
+    store: ObjectStore, large_file: Path
+) -> None:
+    await store.put_file("a", large_file, WEBM, sha256="0" * 64)
+    assert await store.digest("a") == hashlib.sha256(large_file.read_bytes()).hexdigest()
+
+
 # --- streams --------------------------------------------------------------------------------------
 
 
