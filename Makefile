@@ -30,7 +30,7 @@ run: $(RUNTIME) $(WEB_ROOT) ## install, build and start the server on http://loc
 	@exec $(BIN)/mediaserver serve $(ARGS)
 
 # Tests with real calls in real time want the machine for themselves; the others share its cores.
-QUIET := tests/crash tests/e2e tests/interop tests/media tests/rig/test_rig.py
+QUIET := tests/e2e tests/interop tests/media tests/rig/test_rig.py
 
 test: system-packages $(DEV) $(WEB_ROOT) ## install whatever is missing, then run all tests but the long ones
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(QUIET:%=--ignore=%)
