@@ -60,6 +60,7 @@ wheel: $(DEV) $(WEB_ROOT) ## build dist/*.whl, web application included
 
 bench: system-packages $(DEV) ## measure the media plane, uploads and finalizing (alone on the machine, please)
 	$(BIN)/python -m tests.bench.forwarding
+	$(BIN)/python -m tests.bench.recording
 	$(BIN)/python -m tests.bench.uploading
 	$(BIN)/python -m tests.bench.rendering
 	$(BIN)/python -m tests.bench.finalizing

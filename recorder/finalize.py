@@ -130,7 +130,7 @@ class _Job:
         self._clocks = self._fit_all()
         self._ledgers = {
             track.path.name: TrackLedger(
-                track.header.track_id, track.participant_id, track.header.kind
+                track.header.track_id, track.participant_id, track.header.kind, track.source
             )
             for track in self.tracks
         }

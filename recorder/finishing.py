@@ -126,7 +126,9 @@ class Finisher:
         progress.tell(0.0)
         progress.let_pass.set()  # the next one's job may run while this one's files travel
         files = await self._deliverer.deliver(row.id, progress)
-        files += await self._composites(row, {file.id for file in files})
+        # as it is now: a render may have become its file meanwhile
+        present = await self._catalog.recordings.get(row.id) or row
+        files += await self._composites(present, {file.id for file in files})
         await self._catalog.recordings.set_files(row.id, files)
         if row.mode == COMPOSITE:
             await self._want_composite(row)

@@ -12,17 +12,17 @@ import re
 import tempfile
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import av
 
 from mediaserver.errors import MediaError
 from mediaserver.journal import JournalCut, JournalReader
 from recorder.depots import Depots
-from recorder.journals import DELETED_PREFIX, JOURNAL_PATTERN, journal_bytes
+from recorder.diskspace import free_bytes
+from recorder.journals import COPY_PREFIX, DELETED_PREFIX, JOURNAL_PATTERN, journal_bytes
 from recorder.ledger import DeliveryState
 from recorder.lifecycle import Status
 from recorder.object_keys import KEY_ROOT, object_prefix
@@ -61,6 +61,8 @@ class Code(StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
 
 
+SPARED = 4 << 30  # bytes of the disk that copies of objects leave to recordings
+
 NOTES = frozenset({Code.JOURNAL_TORN, Code.LEFTOVER, Code.UNFINISHED, Code.WAITING})
 
 
@@ -77,9 +79,6 @@ class Finding:
     @property
     def is_problem(self) -> bool:
         return self.code not in NOTES
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "problem": self.is_problem}
 
 
 @dataclass(slots=True)
@@ -284,10 +283,15 @@ class Fsck:
         if await store.digest(file.key) != file.sha256:
             return Code.OBJECT_CHANGED, "its SHA-256 is not that of the file that was stored"
         if file.content_type.startswith(MEDIA):
+            if not isinstance(store, LocalFiles) and not self._room_for(file):
+                return None  # its hash was right, and recordings need the disk
             async with local_copy(store, file, self._root) as path:
                 if (reason := await asyncio.to_thread(unplayable, path)) is not None:
                     return Code.OBJECT_UNPLAYABLE, reason
         return None
+
+    def _room_for(self, file: FileRow) -> bool:
+        return free_bytes(self._root.parent) - file.size > SPARED
 
     async def _orphaned_objects(self, provider: str, prefix: str) -> AsyncIterator[Finding]:
         """What no recording and no delivery knows of. A deletion under way may be met: asked again."""
@@ -359,7 +363,7 @@ async def local_copy(store: ObjectStore, file: FileRow, folder: Path) -> AsyncIt
         return
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(
-        dir=folder, prefix=".fsck-", suffix=Path(file.key).suffix
+        dir=folder, prefix=COPY_PREFIX, suffix=Path(file.key).suffix
     ) as target:
         async for block in store.open(file.key):
             await asyncio.to_thread(target.write, block)

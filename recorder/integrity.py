@@ -57,6 +57,7 @@ class TrackLedger:
     track_id: str
     participant_id: str
     kind: str
+    source: str = ""  # camera, microphone, screen_share, screen_share_audio, as it was published
     packets_received: int = 0
     packets_lost: int = 0
     packets_recovered: int = 0
@@ -99,6 +100,7 @@ class TrackLedger:
             "trackId": self.track_id,
             "participantId": self.participant_id,
             "kind": self.kind,
+            "source": self.source,
             "packetsReceived": self.packets_received,
             "packetsLost": self.packets_lost,
             "packetsRecovered": self.packets_recovered,

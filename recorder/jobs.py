@@ -128,7 +128,7 @@ def _file_from(value: Mapping[str, Any]) -> FinalizedFile:
 def rendered_files(value: Mapping[str, Any]) -> tuple[FinalizedFile, ...]:
     """The files of a render's result, the composite first. Raises JobFailed when there is none."""
     try:
-        files = tuple(_file_from(file) for file in value.get("files", [value]))
+        files = tuple(_file_from(file) for file in value["files"])
     except (KeyError, TypeError, ValueError) as error:
         raise JobFailed(f"the job's result is not understood: {error!r}") from error
     if not files or files[0].kind != "composite":

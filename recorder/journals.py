@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from mediaserver.journal import JOURNAL_SUFFIX
 
 JOURNAL_PATTERN = f"*{JOURNAL_SUFFIX}"
 DELETED_PREFIX = ".deleted-"
+COPY_PREFIX = ".fsck-"  # of objects, for as long as they are looked at
+ABANDONED = 24 * 3600.0  # seconds; nobody looks at a copy for so long
 
 
 def journals_root(data_dir: Path) -> Path:
@@ -58,9 +62,13 @@ def bury(folder: Path) -> None:
 
 
 def sweep(root: Path) -> None:
-    """Ends the removals that were interrupted."""
+    """Ends the removals that were interrupted, and those of copies that a killed `fsck` left."""
     for grave in root.glob(f"{DELETED_PREFIX}*"):
         shutil.rmtree(grave, ignore_errors=True)
+    for copy in root.glob(f"{COPY_PREFIX}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - copy.stat().st_mtime > ABANDONED:
+                copy.unlink()
 
 
 def _sync(folder: Path) -> None:

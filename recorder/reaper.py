@@ -20,7 +20,9 @@ from storage.catalog import RecordingRow
 from storage.errors import StorageError
 
 AUTOMATIC = "automatic"
-"""`started_by` of recordings that a room's settings ask for: those wait for media to come back."""
+"""`started_by` of recordings that a room's settings ask for, and their option, which no token can
+bring: those wait for media to come back.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +45,16 @@ def verdict(
     began = row.started_at or row.created_at
     if limits.longest is not None and row.started_at and now - began >= limits.longest:
         return EndReason.MAX_DURATION
-    if limits.no_media is None or row.started_by == AUTOMATIC:
+    if limits.no_media is None or row.options.get(AUTOMATIC):
         return None
     quiet_since = max(began, last_media) if last_media else began
     return EndReason.NO_MEDIA if now - quiet_since >= limits.no_media else None
 
 
 class Reaper:
-    """`limits_of` says what holds for a room; without its answer nothing ends for that."""
+    """`limits_of` says what holds for a room; without its answer nothing ends for that. `spare` gives
+    back the disk that others use and can do without; recordings end only if that was not enough.
+    """
 
     def __init__(
         self,
@@ -59,15 +63,17 @@ class Reaper:
         limits_of: LimitsOf,
         *,
         clock: Callable[[], datetime],
+        spare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._recordings = recordings
         self._space = space
         self._limits_of = limits_of
         self._clock = clock
+        self._spare = spare
 
     async def look(self) -> None:
         running = self._recordings.running()
-        if running and self._space.exhausted(await self._recordings.journal_bytes()):
+        if running and await self._exhausted():
             log.error("the disk is nearly full: all recordings end while they can be finished")
             for row in running:
                 await self._end(row, EndReason.LOW_DISK)
@@ -76,6 +82,16 @@ class Reaper:
             reason = await self._verdict(row)
             if reason is not None:
                 await self._end(row, reason)
+
+    async def _exhausted(self) -> bool:
+        """Is there too little room, also without what can be spared?"""
+        needed = await self._recordings.journal_bytes()
+        if not self._space.exhausted(needed):
+            return False
+        if self._spare is None:
+            return True
+        await self._spare()
+        return self._space.exhausted(needed)
 
     async def _verdict(self, row: RecordingRow) -> EndReason | None:
         try:

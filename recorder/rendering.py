@@ -55,6 +55,7 @@ from storage.errors import (
 )
 
 SCRATCH = ".renders"
+REPAIRED = "repair"  # who asked for what replaces a lost composite
 MOST_WAITING = 5  # renders of one recording that are not final
 JOB_RETRIES = 2
 TELL_EVERY = 1.0  # seconds between two notes of the progress in the catalog
@@ -126,14 +127,15 @@ class Renderer:
         row = await self._renders.get(render_id)
         if row is None or row.recording_id != recording_id:
             raise UnknownRender(f"recording {recording_id} has no render {render_id}")
-        if row.status not in UNDER_WAY:
-            return row
-        with suppress(StatusConflict):  # it became final just now
-            row = await self._step(row, RenderStatus.CANCELLED)
-        await self._end_task(render_id)
-        if row.status == RenderStatus.CANCELLED:
+        while row.status in UNDER_WAY:
+            try:
+                row = await self._step(row, RenderStatus.CANCELLED)
+            except StatusConflict:  # it moved on just now
+                row = await self._renders.get(render_id) or row
+                continue
+            await self._end_task(render_id)
             await self._discard(row)
-        return await self._renders.get(render_id) or row
+        return row
 
     async def forget(self, recording_id: str) -> None:
         """Cancels all renders of a recording that is about to be deleted."""
@@ -276,10 +278,27 @@ class Renderer:
                 await self._deliverer.depots.store(file.provider).delete(file.key)
             raise
         composite = next((file.id for file in files if file.kind == "composite"), None)
+        if row.requested_by == REPAIRED:
+            await self._forget_lost(recording.id)
         # before the last word, which whoever waits for it may take for leave to end
         await asyncio.to_thread(_remove, self._scratch / row.id)
         await self._step(row, RenderStatus.DONE, progress=1.0, file_id=composite, error=None)
         await self._strike(row, only_stored=True)
+
+    async def _forget_lost(self, recording_id: str) -> None:
+        """Composites whose objects are gone leave the recording: there is another one now."""
+        recording = await self._catalog.recordings.get(recording_id)
+        files = recording.files if recording else ()
+        lost = set()
+        for file in files:
+            if file.kind == "composite":
+                try:
+                    await self._deliverer.depots.store(file.provider).head(file.key)
+                except ObjectNotFound:
+                    lost.add(file.id)
+        if lost:
+            kept = [file for file in files if not lost & {file.id, file.derived_from}]
+            await self._catalog.recordings.set_files(recording_id, kept)
 
     # --- what is written down ---------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from recorder.fsck import Code, Finding
 from recorder.journals import DELETED_PREFIX, journal_bytes
 from recorder.lifecycle import FINAL, Status, Step, after
 from recorder.recovery import adopt
-from recorder.rendering import RenderStatus, request
+from recorder.rendering import REPAIRED, RenderStatus, request
 from storage.catalog import Catalog, RecordingRow
 from storage.errors import RowNotFound, StatusConflict
 
@@ -110,19 +110,16 @@ class Repair:
         return ""
 
     async def _render(self, row: RecordingRow, key: str) -> str:
-        """The same once more; the file that is gone leaves the recording when the new one is there."""
+        """The same once more; `Renderer` forgets the file that is gone when the new one is there."""
         lost = next((file for file in row.files if file.key == key), None)
         renders = await self._catalog.renders.of(row.id)
         options = next((each.options for each in renders if lost and each.file_id == lost.id), {})
         if any(each.status not in _FINAL_RENDERS for each in renders):
             return ""  # on its way already
         try:
-            await request(self._catalog, row.id, options, "repair")
+            await request(self._catalog, row.id, options, REPAIRED)
         except (NothingToRender, TooManyRenders) as error:
             return str(error)
-        if lost is not None:
-            kept = [file for file in row.files if lost.id not in (file.id, file.derived_from)]
-            await self._catalog.recordings.set_files(row.id, kept)
         return ""
 
     def _remove_empty(self, folder: Path) -> str:

@@ -329,7 +329,9 @@ def _keeper(
     async def limits(room: str) -> Limits:
         return limits_of(await services.room_book.of(room), no_media)
 
-    reaper = Reaper(services.recordings, services.space, limits, clock=_now)
+    reaper = Reaper(
+        services.recordings, services.space, limits, clock=_now, spare=services.live.spare
+    )
     return Keeper(
         Chore("reaper", 1.0, reaper.look),
         Chore("targets", 300.0, targets.look),

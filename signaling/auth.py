@@ -136,6 +136,10 @@ class TokenAuthority:
             raise _malformed("the access token is not a JWT")
         key = self._issuer(token)
         claims = self._signed_claims(token, self._keys[key])
+        if "sha256" in claims:  # its receiver, and whoever sees it on its way, is no server
+            raise Unauthorized(
+                "the token signs a webhook, it opens nothing", code="token_of_webhook"
+            )
         expires_at = self._check_times(claims)
         # Older SDKs put the identity into `jti` and leave `sub` empty.
         identity = _text(claims, "sub") or _text(claims, "jti")

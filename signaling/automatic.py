@@ -98,7 +98,7 @@ class AutomaticRecording:
                 if not (settings.automatic_recording and settings.recording_enabled):
                     return
                 mode, options = automatic_wishes(settings)
-                row = await self._calls.record(room, AUTOMATIC, mode, options)
+                row = await self._calls.record(room, AUTOMATIC, mode, {**options, AUTOMATIC: True})
             except (AlreadyRecording, SignalingError):
                 return
             except (RecorderError, StorageError) as error:

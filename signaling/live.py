@@ -22,12 +22,14 @@ from typing import Any, Final
 
 from recorder.diskspace import DiskSpace
 from recorder.errors import DiskFull, DiskLow
+from recorder.journals import journals_root
 from recorder.lifecycle import ACTIVE
 from signaling.errors import Unavailable
 from signaling.jobs import job_environment
 from storage.catalog import RecordingRow
 
 AT_ONCE: Final = 4
+REST: Final = 60.0  # seconds that nobody watches after recordings needed the disk
 LINGER: Final = 30.0  # seconds after the last request
 NICENESS: Final = 5
 TERMINATE_PATIENCE: Final = 2.0  # seconds
@@ -64,7 +66,7 @@ class LiveStreams:
         linger: float = LINGER,
         module: str = "recorder.live",
     ) -> None:
-        self._journals = data_dir / "journals"
+        self._journals = journals_root(data_dir)
         self._root = data_dir / "live"
         self._space = space
         self._keep_free = keep_free
@@ -72,6 +74,7 @@ class LiveStreams:
         self._linger = linger
         self._module = module
         self._followers: dict[str, _Follower] = {}
+        self._resting_until = 0.0  # on the loop's clock
         self._ending: set[asyncio.Task[None]] = set()
         self._runs = 0
 
@@ -110,6 +113,11 @@ class LiveStreams:
         if row.status not in ACTIVE:
             self._end(row.id)
 
+    async def spare(self) -> None:
+        """Gives back the disk: recordings need it more. Nobody watches for a while."""
+        self._resting_until = self._now() + REST
+        await self.close()
+
     async def close(self) -> None:
         for recording_id in list(self._followers):
             self._end(recording_id)
@@ -120,8 +128,10 @@ class LiveStreams:
         if len(running) >= self._at_once:
             raise Unavailable(
                 f"{self._at_once} running recordings are being watched already",
-                code="too_many_watched",
+                code="too_many_followed",
             )
+        if self._now() < self._resting_until:
+            raise DiskLow("the disk is too full to watch recordings while they run")
         self._space.check()
         self._runs += 1
         folder = self._root / recording_id / str(self._runs)

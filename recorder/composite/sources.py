@@ -22,6 +22,8 @@ from recorder.composite.probing import LONGEST_SECONDS, open_media, packets_of
 _SEEK_FROM: Final = 5.0
 """Seconds from where on a seek is cheaper than decoding everything before."""
 _MICROSECOND: Final = 1_000_000
+MOST_PIXELS: Final = 4096 * 4096
+"""Of a picture; dozens wait for their turn, and whoever sent them chose their size."""
 _BREAKS: Final = (av.FFmpegError, ValueError, OSError)
 _SCALES: Final = {"s16": 1 / 32768.0, "s32": 1 / 2147483648.0, "flt": 1.0}
 
@@ -34,6 +36,7 @@ def pictures(
         stream = next(iter(container.streams.video), None)
         if stream is None:
             return
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "FRAME" if threads > 1 else "NONE"
         if start > _SEEK_FROM:

@@ -9,11 +9,8 @@ ends when its standard input reaches its end.
 
 from __future__ import annotations
 
-import json
-import os
 import resource
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,6 +33,7 @@ from recorder.derived.sprite import (
     sample_times,
     shows_something,
 )
+from recorder.job_process import end_with_parent, say
 from recorder.local_files import partial_of
 
 MEMORY = 2 << 30
@@ -158,23 +156,17 @@ def _jpeg(frame: av.VideoFrame, quality: int) -> bytes:
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
 
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    os._exit(3)
-
-
 def main() -> int:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         made: dict[str, Any] = dict(make_pictures(Path(sys.argv[1])))
     except (av.FFmpegError, MemoryError, ValueError, IndexError):  # some of them are OSErrors
         made = {}
     except OSError as error:
         made = {"errno": error.errno}
-    sys.stdout.write(json.dumps(made) + "\n")
+    say(made)
     return 0
 
 

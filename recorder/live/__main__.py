@@ -17,9 +17,6 @@ and `{"error": {"code", "message"}}` before it fails. It ends when its standard 
 from __future__ import annotations
 
 import argparse
-import errno
-import json
-import os
 import secrets
 import signal
 import sys
@@ -30,11 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from recorder.diskspace import free_bytes
-from recorder.errors import DiskFull, DiskLow, JobFailed, RecorderError
+from recorder.errors import DiskLow, RecorderError
+from recorder.job_process import EXIT_FAILED, end_with_parent, refusal, say
 from recorder.live.follower import Follower
 
-EXIT_FAILED = 1
-EXIT_ORPHANED = 3
 PACE = 0.25  # seconds between two looks at the journals
 TELL_EVERY = 0.5  # seconds
 LOOK_AT_DISK_EVERY = 5.0  # seconds
@@ -77,19 +73,7 @@ class _Job:
             self._told_at = now
             if state != self._told:
                 self._told = state
-                _say({"live": state})
-
-
-def _say(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
-
-
-def _end_with_parent() -> None:
-    """The parent holds the other end of standard input; when it dies, so does this process."""
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    os._exit(EXIT_ORPHANED)
+                say({"live": state})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,14 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep-free", type=int, default=0)
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the server
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         _Job(options.journals, options.output, options.keep_free).run()
-    except RecorderError as error:
-        _say({"error": {"code": error.code, "message": str(error)}})
-    except OSError as error:
-        code = DiskFull.code if error.errno == errno.ENOSPC else JobFailed.code
-        _say({"error": {"code": code, "message": error.strerror or str(error)}})
+    except (RecorderError, OSError) as error:
+        failure = error if isinstance(error, RecorderError) else refusal(error)
+        say({"error": {"code": failure.code, "message": str(failure)}})
     return EXIT_FAILED
 
 

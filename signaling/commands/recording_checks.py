@@ -79,7 +79,10 @@ def add_commands(actions: Commands) -> None:
         "render",
         "make one video, or audio file, of a whole recording",
         _render,
-        form="[--layout LAYOUT] [--quality QUALITY] [--audio-only] [--focus ID] [--wait] ID",
+        form=(
+            "[--layout LAYOUT] [--quality QUALITY] [--audio-only] [--no-names] [--focus ID]"
+            " [--wait] ID"
+        ),
         more=(
             "The file is stored beside the recording's others. A server that runs takes the render"
             " up within seconds; otherwise it is made here. Exit status 1 when it failed."

@@ -7,6 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
+from recorder.errors import RecordingActive
+from recorder.lifecycle import FINAL
 from signaling import policy
 from signaling.errors import Forbidden, NotFound
 from signaling.links import LIFE
@@ -66,6 +68,8 @@ async def delete_recording(request: web.Request) -> web.Response:
     services, who = services_of(request), principal(request)
     row = await known_row(services, request.match_info["id"])
     policy.require_host(who, row.room)
+    if row.status not in FINAL:
+        raise RecordingActive(f"recording {row.id} is {row.status}")
     await services.renderer.forget(row.id)
     await services.recordings.delete(row.id)
     return ok({"id": row.id, "deleted": True})

@@ -57,7 +57,7 @@ async def _options(request: web.Request) -> dict[str, Any]:
     raw = await request.read()
     try:
         body = json.loads(raw) if raw.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise InvalidRequest("the body must be a JSON object")

@@ -368,7 +368,7 @@ def test_torn_journals_are_finished_alike(tmp_path: Path, codec: str) -> None:
     audio = audio_track().write(journals, end=False)
     for path in (video, audio):
         data = path.read_bytes()
-        path.write_bytes(data[: -len(data) // 4 + 5])
+        path.write_bytes(data[: -len(data) // 4] + b"torn")  # wherever a record ends by chance
     result = finalize(journals, tmp_path / "output", lambda _progress: None, BARE)
     file, truth = only(result)
     assert truth.counters == tuple(range(truth.frames))

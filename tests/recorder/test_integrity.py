@@ -8,7 +8,7 @@ from recorder.integrity import MAX_ENTRIES, Reason, TrackLedger, integrity_json
 
 
 def ledger() -> TrackLedger:
-    return TrackLedger("TR_1", "alice", "video")
+    return TrackLedger("TR_1", "alice", "video", "screen_share")
 
 
 def test_an_empty_report() -> None:
@@ -35,6 +35,7 @@ def test_everything_stands_on_the_recordings_time_line() -> None:
                 "trackId": "TR_1",
                 "participantId": "alice",
                 "kind": "video",
+                "source": "screen_share",
                 "packetsReceived": 3,
                 "packetsLost": 2,
                 "packetsRecovered": 1,

@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 TEN_MINUTES = Limits(longest=120 * MINUTE, no_media=10 * MINUTE)
 
 
-def row(*, by: str = "host", started: float | None = 0.0) -> RecordingRow:
+def row(*, automatic: bool = False, started: float | None = 0.0) -> RecordingRow:
     """Created at NOW; `started` are the minutes until its first media, None for none so far."""
     return RecordingRow(
         id="RC_1",
@@ -30,7 +30,8 @@ def row(*, by: str = "host", started: float | None = 0.0) -> RecordingRow:
         call_id=None,
         status="starting" if started is None else "recording",
         mode="tracks",
-        started_by=by,
+        started_by="host",
+        options={AUTOMATIC: True} if automatic else {},
         started_at=None if started is None else NOW + started * MINUTE,
         stopped_at=None,
         duration_seconds=None,
@@ -54,9 +55,9 @@ def row(*, by: str = "host", started: float | None = 0.0) -> RecordingRow:
         (row(started=5.0), 125.0, 125.0, EndReason.MAX_DURATION),
         (row(started=None), None, 9.99, None),
         (row(started=None), None, 10.0, EndReason.NO_MEDIA),
-        (row(by=AUTOMATIC), 0.0, 60.0, None),
-        (row(by=AUTOMATIC, started=None), None, 500.0, None),
-        (row(by=AUTOMATIC), 0.0, 120.0, EndReason.MAX_DURATION),
+        (row(automatic=True), 0.0, 60.0, None),
+        (row(automatic=True, started=None), None, 500.0, None),
+        (row(automatic=True), 0.0, 120.0, EndReason.MAX_DURATION),
     ],
 )
 def test_verdicts(
@@ -81,7 +82,13 @@ class Watched:
             house.folder, 100 * MIB, stop=50 * MIB, copies=2, free=lambda _folder: self.free
         )
         house.service = house.another_service(space=space)
-        self.reaper = Reaper(house.service, space, self._limits, clock=lambda: house.now)
+        self.spared = 0  # bytes that others give back when asked
+        self.reaper = Reaper(
+            house.service, space, self._limits, clock=lambda: house.now, spare=self._spare
+        )
+
+    async def _spare(self) -> None:
+        self.free += self.spared
 
     async def _limits(self, room: str) -> Limits:
         return self.limits
@@ -200,3 +207,13 @@ async def test_without_the_room_s_limits_nothing_ends(watched: Watched) -> None:
     watched.reaper._limits_of = away
     await watched.after(500)
     assert (await watched.ended(recording))[0] == "recording"
+
+
+async def test_attack_watchers_who_fill_the_disk_end_no_recording(watched: Watched) -> None:
+    recording = await watched.start()
+    watched.free, watched.spared = 10 * MIB, 900 * MIB
+    await watched.after(0)
+    assert await watched.ended(recording) == ("recording", None)
+    watched.free, watched.spared = 10 * MIB, 1 * MIB
+    await watched.after(0)
+    assert await watched.ended(recording) == ("recorded", "low_disk")

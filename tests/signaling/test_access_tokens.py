@@ -161,3 +161,9 @@ def test_kinds_are_minted() -> None:
     text = authority.mint("bot", VideoGrants(), HOUR, kind="agent", kind_details=["cloud_agent"])
     token = authority.verify(text)
     assert (token.kind, token.claims["kindDetails"]) == ("agent", ["cloud_agent"])
+
+
+def test_attack_the_token_of_a_webhook_is_no_server() -> None:
+    claims = {"iss": KEY, "nbf": NOW, "exp": NOW + 300, "sha256": "q" * 43 + "="}
+    assert refusal(jwt.encode(claims, SECRET, algorithm="HS256")) == "token_of_webhook"
+    assert refusal(signed(sha256="")) == "token_of_webhook"

@@ -118,7 +118,7 @@ async def test_only_so_many_at_once(make: Make) -> None:
     await talking(live)
     with pytest.raises(Unavailable) as refused:
         live.state("RC_2")
-    assert refused.value.code == "too_many_watched"
+    assert refused.value.code == "too_many_followed"
 
 
 async def fails(live: LiveStreams, kind: type[Exception]) -> str:

@@ -183,7 +183,7 @@ async def test_only_so_many_recordings_are_watched_at_once(busy: House) -> None:
     object.__setattr__(busy.services, "live", live)
     assert (await busy.get(live_path(first), busy.host("r"))).status == 200
     answer = await busy.get(live_path(second), busy.host("s"))
-    assert (answer.status, answer.code) == (503, "too_many_watched")
+    assert (answer.status, answer.code) == (503, "too_many_followed")
     assert int(answer.headers["Retry-After"]) > 0
     assert (await busy.get(live_path(first), busy.host("r"))).status == 200
 

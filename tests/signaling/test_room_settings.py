@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 
 from signaling.room_settings import REMEMBERED, RoomBook
-from tests.signaling.house import House, house
+from tests.signaling.house import KEYS, House, house
 
 DEFAULTS = {
     "recordingEnabled": True,
@@ -96,6 +98,17 @@ async def test_attack_settings_of_a_room_that_is_not_one_s_own(
     answer = await home.request(method, path, token, json={"recordingEnabled": False})
     assert (answer.status, answer.code) == (403, "not_host")
     assert (await home.request(method, path)).status == 401
+
+
+async def test_attack_a_host_who_may_not_record_has_it_done_by_the_room(home: House) -> None:
+    key, secret = next(iter(KEYS.items()))
+    video = {"room": "r", "roomJoin": True, "roomAdmin": True, "roomRecord": False}
+    claims = {"iss": key, "sub": "hanna", "exp": time.time() + 60, "video": video}
+    token = jwt.encode(claims, secret, algorithm="HS256")
+    for wish in ({"automaticRecording": True}, {"recordingEnabled": True, "access": "open"}):
+        answer = await home.request("PUT", PATHS[0], token, json=wish)
+        assert (answer.status, answer.code) == (403, "not_allowed_to_record")
+    assert (await home.request("PUT", PATHS[0], token, json={"access": "open"})).status == 200
 
 
 async def test_a_room_that_is_not_to_be_recorded(home: House) -> None:
