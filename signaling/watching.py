@@ -20,19 +20,21 @@ from storage.errors import StorageError
 
 log: Final = logging.getLogger(__name__)
 
-PACE: Final = (
-    1.0  # seconds between two looks at a recording; a change of status is looked at at once
-)
+PACE: Final = 1.0
+"""Seconds between two looks at a recording; a change of status is looked at at once."""
 MOST_WATCHERS: Final = 5_000
+MOST_EACH: Final = 20
+"""Of one identity: the tabs of a person, and no way to take everybody's place."""
 
 Look = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """A recording's status as JSON values; None when the recording is gone."""
 
 
 class Watch:
-    """One watcher's slot."""
+    """One watcher's slot. `who` is an identity, "" for a server, which watches for many."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: str = "") -> None:
+        self.who = who
         self._state: str | None = None
         self._ended = False
         self._news = asyncio.Event()
@@ -80,9 +82,14 @@ class Watching:
     def full(self) -> bool:
         return self._closed or len(self) >= self._most
 
-    def watch(self, recording_id: str) -> Watch:
+    def crowded(self, who: str) -> bool:
+        """Has this identity as many watches as one may have?"""
+        mine = sum(watch.who == who for feed in self._feeds.values() for watch in feed.watches)
+        return bool(who) and mine >= MOST_EACH
+
+    def watch(self, recording_id: str, who: str = "") -> Watch:
         """The present state comes first. `leave` has to follow."""
-        watch = Watch()
+        watch = Watch(who)
         if self._closed:
             watch.end()
             return watch

@@ -14,7 +14,7 @@ from signaling.errors import Unavailable
 from signaling.rest import represent
 from signaling.rest.envelope import ok
 from signaling.rest.library import visible_row
-from signaling.rest.services import Services, services_of
+from signaling.rest.services import Services, principal, services_of
 from signaling.watching import Watch
 from storage.catalog import RecordingRow
 
@@ -36,14 +36,15 @@ async def recording_events(request: web.Request) -> web.StreamResponse:
     """GET /api/v1/recordings/{id}/events: ends after a final status, or with the token's life."""
     services, row = services_of(request), await visible_row(request)
     expires_at = services.authority.verify(bearer(request)).expires_at
-    if services.watching.full:
+    who = principal(request).identity
+    if services.watching.full or services.watching.crowded(who):
         raise Unavailable("too many watch recordings now", code="too_many_watchers")
+    watch = services.watching.watch(row.id, who)  # before anything is awaited: its place is taken
     response = web.StreamResponse(headers=HEADERS)
-    await response.prepare(request)
-    if request.method == "HEAD":
-        return response
-    watch = services.watching.watch(row.id)
     try:
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         await _stream(response, watch, (expires_at - datetime.now(UTC)).total_seconds())
     except (ConnectionError, TimeoutError):
         pass  # the reader is gone, asleep, or may not read on

@@ -14,7 +14,7 @@ from aiohttp import ClientResponse
 
 from signaling.policy import room_grants
 from signaling.rest import events
-from signaling.watching import Watching
+from signaling.watching import MOST_EACH, Watching
 from storage.errors import CatalogUnavailable
 from tests.signaling.house import House
 
@@ -257,3 +257,22 @@ async def test_attack_more_watchers_than_there_may_be() -> None:
     await hub.close()
     assert hub.full
     assert await hub.watch("RC_3").next() is None
+
+
+async def test_attack_one_participant_takes_every_place() -> None:
+    hub = Watching(Recording().look, pace=3600.0)
+    watches = [hub.watch("RC_1", "eve") for _ in range(MOST_EACH)]
+    assert hub.crowded("eve")
+    assert not hub.crowded("ada")
+    assert not hub.crowded("")
+    hub.leave("RC_1", watches[0])
+    assert not hub.crowded("eve")
+    await hub.close()
+
+
+async def test_a_server_watches_for_many() -> None:
+    hub = Watching(Recording().look, pace=3600.0)
+    for _ in range(MOST_EACH + 1):
+        hub.watch("RC_1")
+    assert not hub.crowded("")
+    await hub.close()
