@@ -45,7 +45,7 @@ from recorder.ledger import DeliveryState
 from recorder.lifecycle import FINAL, Status
 from recorder.progress import Progress, Sleep, pause
 from recorder.render_sources import Sources, source_files
-from storage.catalog import Catalog, RecordingRow, RenderChanges, RenderRow
+from storage.catalog import Catalog, DeliveryRow, RecordingRow, RenderChanges, RenderRow
 from storage.errors import (
     CatalogUnavailable,
     ObjectNotFound,
@@ -223,7 +223,7 @@ class Renderer:
         if row is None or row.status not in UNDER_WAY:
             raise RowNotFound(f"render {render_id} is not wanted any more")
         recording = await self._recording(row)
-        files: Collection[str] = await self._files_of(row)
+        files: Collection[str] = [each.id for each in await self._ledger_of(row)]
         if row.status != RenderStatus.UPLOADING or not await self._deliverer.can_go_on(
             recording.id, files
         ):
@@ -283,7 +283,9 @@ class Renderer:
         # before the last word, which whoever waits for it may take for leave to end
         await asyncio.to_thread(_remove, self._scratch / row.id)
         await self._step(row, RenderStatus.DONE, progress=1.0, file_id=composite, error=None)
-        await self._strike(row, only_stored=True)
+        await self._catalog.deliveries.strike(
+            [each.id for each in await self._ledger_of(row) if each.state == DeliveryState.STORED]
+        )
 
     async def _forget_lost(self, recording_id: str) -> None:
         """Composites whose objects are gone leave the recording: there is another one now."""
@@ -355,20 +357,11 @@ class Renderer:
 
     # --- what is left behind ----------------------------------------------------------------------
 
-    async def _files_of(self, row: RenderRow) -> list[str]:
-        """Ids of the render's files that are in the ledger."""
+    async def _ledger_of(self, row: RenderRow) -> list[DeliveryRow]:
+        """The render's files that are in the ledger."""
         mine = f"{SCRATCH}/{row.id}/"
         rows = await self._catalog.deliveries.of(row.recording_id)
-        return [each.id for each in rows if each.path.startswith(mine)]
-
-    async def _strike(self, row: RenderRow, *, only_stored: bool) -> None:
-        ids = await self._files_of(row)
-        rows = [
-            each for each in await self._catalog.deliveries.of(row.recording_id) if each.id in ids
-        ]
-        await self._catalog.deliveries.strike(
-            [each.id for each in rows if not only_stored or each.state == DeliveryState.STORED]
-        )
+        return [each for each in rows if each.path.startswith(mine)]
 
     async def _discard(self, row: RenderRow) -> None:
         """Removes what a render that became no file left: scratch, objects, lines of the ledger.
@@ -376,18 +369,18 @@ class Renderer:
         What a store refuses now is found by `mediaserver recordings fsck`.
         """
         await asyncio.to_thread(_remove, self._scratch / row.id)
-        ids = await self._files_of(row)
+        ledger = await self._ledger_of(row)
         recording = await self._catalog.recordings.get(row.recording_id)
         kept = {file.id for file in recording.files} if recording else set()
-        for each in await self._catalog.deliveries.of(row.recording_id):
-            if each.id not in ids or each.id in kept:
+        for each in ledger:
+            if each.id in kept:
                 continue
             for provider in self._deliverer.depots.targets:
                 try:
                     await self._deliverer.depots.store(provider).delete(each.file.key)
                 except StorageError as error:
                     log.warning("%s stays at %s: %s", each.file.key, provider, error)
-        await self._strike(row, only_stored=False)
+        await self._catalog.deliveries.strike([each.id for each in ledger])
 
 
 async def request(

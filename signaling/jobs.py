@@ -71,7 +71,7 @@ class JobProcesses:
                 os.setpriority(os.PRIO_PROCESS, process.pid, program.niceness)
             return await self._attend(kind, process, on_progress)
         finally:
-            await _end(process)
+            await end_process(process)
 
     async def _attend(
         self, kind: Kind, process: asyncio.subprocess.Process, on_progress: Tell
@@ -212,7 +212,7 @@ async def _tail(stream: asyncio.StreamReader) -> str:
     return "\n".join(lines)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end_process(process: asyncio.subprocess.Process) -> None:
     """Leaves no process behind, however the wait for it ended."""
     if process.stdin is not None:
         process.stdin.close()

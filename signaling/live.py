@@ -25,14 +25,13 @@ from recorder.errors import DiskFull, DiskLow
 from recorder.journals import journals_root
 from recorder.lifecycle import ACTIVE
 from signaling.errors import Unavailable
-from signaling.jobs import job_environment
+from signaling.jobs import end_process, job_environment
 from storage.catalog import RecordingRow
 
 AT_ONCE: Final = 4
 REST: Final = 60.0  # seconds that nobody watches after recordings needed the disk
 LINGER: Final = 30.0  # seconds after the last request
 NICENESS: Final = 5
-TERMINATE_PATIENCE: Final = 2.0  # seconds
 LONGEST_LINE: Final = 4 * 1024 * 1024  # bytes; a line names all streams
 LAST_WORDS: Final = 20  # lines
 NOTHING_YET: Final[Mapping[str, Any]] = {"elapsedSeconds": 0.0, "streams": []}
@@ -160,7 +159,7 @@ class LiveStreams:
             try:
                 await self._listen(process, follower)
             finally:
-                await _end_process(process)
+                await end_process(process)
         except Exception as error:  # the supervisor of this follower
             log.exception("the follower of recording %s", recording_id)
             follower.failure = Unavailable(f"the recording can't be watched now: {error}")
@@ -230,18 +229,3 @@ class LiveStreams:
 async def _collect(stream: asyncio.StreamReader, lines: deque[str]) -> None:
     while chunk := await stream.read(64 * 1024):
         lines.extend(chunk.decode(errors="replace").splitlines())
-
-
-async def _end_process(process: asyncio.subprocess.Process) -> None:
-    """The end of its input ends it; it holds nothing that has to be saved."""
-    if process.stdin is not None:
-        process.stdin.close()
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), TERMINATE_PATIENCE)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
