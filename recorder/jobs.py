@@ -11,12 +11,17 @@ end, so it does not outlive the process that started it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from recorder.errors import JobFailed
+
+JobKind = Literal["finalize", "render", "assemble", "probe", "transcode"]
+"""`assemble` makes client chunks into files, `probe` looks into a file that a user brought, `transcode`
+makes other sizes of it. See `signaling.jobs.PROGRAMS` for their modules.
+"""
 
 Integrity = Mapping[str, Any]
 """The recording's `integrity` as JSON values; see `recorder.integrity`."""
@@ -159,4 +164,14 @@ class JobRunner(Protocol):
         """Makes the composite that the JSON file `spec` describes; it comes first, what was made of
         it (poster, strip, cues) follows.
         """
+        ...
+
+
+class Tools(Protocol):
+    """Runs jobs of any kind, as `JobRunner` does those that have methods of their own."""
+
+    async def run(
+        self, kind: JobKind, arguments: Sequence[str], on_progress: Callable[[float], None]
+    ) -> dict[str, Any]:
+        """The job's result as it said it. Raises JobPostponed, JobFailed."""
         ...

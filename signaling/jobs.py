@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from recorder.errors import DiskFull, JobFailed, JobHostLost, JobPostponed
-from recorder.jobs import FinalizedFile, FinalizeResult, rendered_files
+from recorder.jobs import FinalizedFile, FinalizeResult, JobKind, rendered_files
 
 LONGEST_LINE: Final = 16 * 1024 * 1024  # bytes; the result line carries the integrity of all tracks
 STDERR_LINES: Final = 20  # how much of a job's last words is kept
@@ -28,7 +28,7 @@ PASSING: Final = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFI
 INHERITED: Final = frozenset({"PATH", "LANG", "HOME", "TMPDIR", "VIRTUAL_ENV"})
 INHERITED_PREFIXES: Final = ("LC_", "PYTHON")
 
-Kind = Literal["finalize", "render"]
+Kind = JobKind
 Tell = Callable[[float], None]
 
 
@@ -42,7 +42,11 @@ class Program:
 
 PROGRAMS: Final[Mapping[Kind, Program]] = {
     "finalize": Program("recorder.finalize", 5),
-    "render": Program("recorder.render", 10),  # nobody waits for it, so calls and files come first
+    "assemble": Program("recorder.assemble", 5),
+    "probe": Program("recorder.media.probe", 0),  # somebody waits for the answer
+    # nobody waits for these, so calls and files come first
+    "render": Program("recorder.render", 10),
+    "transcode": Program("recorder.media.transcode", 15),
 }
 
 
@@ -123,12 +127,12 @@ class SubprocessJobs:
         self, journals: Path, output: Path, on_progress: Tell, options: Mapping[str, Any]
     ) -> FinalizeResult:
         arguments = finalize_arguments(journals, output, options)
-        return FinalizeResult.from_json(await self._run("finalize", arguments, on_progress))
+        return FinalizeResult.from_json(await self.run("finalize", arguments, on_progress))
 
     async def render(self, spec: Path, on_progress: Tell) -> tuple[FinalizedFile, ...]:
-        return rendered_files(await self._run("render", render_arguments(spec), on_progress))
+        return rendered_files(await self.run("render", render_arguments(spec), on_progress))
 
-    async def _run(self, kind: Kind, arguments: Sequence[str], on_progress: Tell) -> dict[str, Any]:
+    async def run(self, kind: Kind, arguments: Sequence[str], on_progress: Tell) -> dict[str, Any]:
         async with self._slots[kind]:
             return await self._processes.run(kind, arguments, on_progress)
 

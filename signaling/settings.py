@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from signaling.errors import SettingsError
 from signaling.storage_settings import SECRET, Folder, StorageSettings, refuse_contradictions
+from signaling.upload_settings import UploadSettings
 
 SHORTEST_SECRET: Final = 32  # characters
 OWN_PREFIX: Final = "MEDIASERVER_"
@@ -36,15 +37,6 @@ NOT_BUILT_YET: Final = frozenset(
         "AUTH_JWT_SECRET",
         "AUTH_JWKS_URL",
         "AUTH_JWT_AUDIENCE",
-        "MAX_VIDEO_SIZE_MB",
-        "ALLOWED_VIDEO_FORMATS",
-        "UPLOAD_SESSION_TIMEOUT",
-        "MAX_CONCURRENT_UPLOADS",
-        "CHUNK_SIZE_MB",
-        "MIN_VIDEO_WIDTH",
-        "MIN_VIDEO_HEIGHT",
-        "MAX_VIDEO_DURATION_SECONDS",
-        "THUMBNAIL_GENERATION_ENABLED",
         "MEDIASERVER_TURN_URLS",
         "MEDIASERVER_TURN_SECRET",
     }
@@ -272,7 +264,7 @@ class LifeSettings(BaseSettings):
     )
 
 
-class Settings(LifeSettings, StorageSettings, ServerSettings):
+class Settings(UploadSettings, LifeSettings, StorageSettings, ServerSettings):
     """All of them, in the order of --help: those of the server first."""
 
     model_config = SettingsConfigDict(

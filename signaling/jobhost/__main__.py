@@ -151,7 +151,7 @@ async def _serve(given: argparse.Namespace) -> None:
     host = JobHost(
         given.storage,
         given.start,
-        {"finalize": given.finalize, "render": given.render},
+        {kind: int(count) for kind, count in given.workers},
         JobProcesses(programs, longest_silence=given.longest_silence),
     )
     host.start()
@@ -179,16 +179,17 @@ async def _serve(given: argparse.Namespace) -> None:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    kind, _, module = text.partition("=")
-    return kind, module
+    kind, _, value = text.partition("=")
+    return kind, value
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m signaling.jobhost")
     parser.add_argument("--storage", type=Path, required=True, help="the queues' file")
     parser.add_argument("--start", required=True, help="name of the server's start")
-    parser.add_argument("--finalize", type=int, required=True, help="finalize jobs at once")
-    parser.add_argument("--render", type=int, required=True, help="renders at once")
+    parser.add_argument(
+        "--workers", type=_pair, action="append", required=True, help="KIND=N: so many at once"
+    )
     parser.add_argument("--longest-silence", type=float, required=True, help="seconds, of a job")
     parser.add_argument("--log-level", default="info")
     parser.add_argument(

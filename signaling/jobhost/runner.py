@@ -31,6 +31,7 @@ from signaling.jobs import (
 )
 
 PACE: Final = 0.1  # seconds between two looks for news while a job is awaited
+PROBES_AT_ONCE: Final = 2
 WITHDRAW_PATIENCE: Final = 8.0  # seconds for a job that is not wanted any more to end
 
 log: Final = logging.getLogger(__name__)
@@ -64,7 +65,13 @@ class QueuedJobs:
         self._data_dir = data_dir
         self.start_name = secrets.token_hex(8)
         at_once = at_once or default_at_once()
-        self._workers: dict[Kind, int] = {"finalize": at_once, "render": max(1, at_once // 2)}
+        self._workers: dict[Kind, int] = {
+            "finalize": at_once,
+            "assemble": at_once,
+            "render": max(1, at_once // 2),
+            "probe": PROBES_AT_ONCE,
+            "transcode": 1,
+        }
         self._host_options = [f"--log-level={log_level}", f"--longest-silence={longest_silence}"]
         self._host_options += [
             f"--module={kind}={program.module}"
@@ -99,7 +106,7 @@ class QueuedJobs:
             [
                 f"--storage={storage}",
                 f"--start={self.start_name}",
-                *(f"--{kind}={count}" for kind, count in self._workers.items()),
+                *(f"--workers={kind}={count}" for kind, count in self._workers.items()),
                 *self._host_options,
             ],
             self._host_ended,
@@ -128,18 +135,18 @@ class QueuedJobs:
         self, journals: Path, output: Path, on_progress: Tell, options: Mapping[str, Any]
     ) -> FinalizeResult:
         arguments = finalize_arguments(journals, output, options)
-        return FinalizeResult.from_json(await self._run("finalize", arguments, on_progress))
+        return FinalizeResult.from_json(await self.run("finalize", arguments, on_progress))
 
     async def render(self, spec: Path, on_progress: Tell) -> tuple[FinalizedFile, ...]:
         arguments = render_arguments(spec)
-        return rendered_files(await self._run("render", arguments, on_progress))
+        return rendered_files(await self.run("render", arguments, on_progress))
 
-    async def _run(self, kind: Kind, arguments: Sequence[str], tell: Tell) -> dict[str, Any]:
+    async def run(self, kind: Kind, arguments: Sequence[str], on_progress: Tell) -> dict[str, Any]:
         job_id = secrets.token_hex(8)
         verdict: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         # handed to the thread before anybody may miss it in the queue
         enqueued = self._submit(partial(self._queues[kind].enqueue, job_id, arguments))
-        self._awaited[job_id] = _Awaited(kind, tell, verdict)
+        self._awaited[job_id] = _Awaited(kind, on_progress, verdict)
         try:
             await asyncio.shield(_done(enqueued))
             self._watch()

@@ -2,30 +2,45 @@
 
 from storage.catalog.calls import CallRepository
 from storage.catalog.catalog import Catalog
+from storage.catalog.chunk_sets import ChunkSetRepository
 from storage.catalog.deliveries import DeliveryRepository
 from storage.catalog.folder import FolderRepository
-from storage.catalog.ids import new_call_id, new_file_id, new_recording_id
+from storage.catalog.ids import (
+    new_call_id,
+    new_file_id,
+    new_media_id,
+    new_recording_id,
+    new_upload_id,
+)
 from storage.catalog.invites import InviteRepository
 from storage.catalog.lock import ServerLock
+from storage.catalog.media import MediaRepository
 from storage.catalog.migration import migrate, pending_migrations
 from storage.catalog.recordings import RecordingRepository
 from storage.catalog.renders import RenderRepository
 from storage.catalog.rooms import RoomRepository
 from storage.catalog.rows import (
     CallRow,
+    ChunkSetChanges,
+    ChunkSetRow,
     DeliveryChanges,
     DeliveryRow,
     FileRow,
     InviteRow,
+    MediaChanges,
+    MediaRow,
     Page,
     RecordingChanges,
     RecordingRow,
     RenderChanges,
     RenderRow,
     TrafficRow,
+    UploadChanges,
+    UploadRow,
     UsageRow,
     WebhookRow,
 )
+from storage.catalog.uploads import UploadRepository
 from storage.catalog.usage import UsageRepository
 from storage.catalog.webhooks import WebhookRepository
 
@@ -33,6 +48,9 @@ __all__ = [
     "CallRepository",
     "CallRow",
     "Catalog",
+    "ChunkSetChanges",
+    "ChunkSetRepository",
+    "ChunkSetRow",
     "DeliveryChanges",
     "DeliveryRepository",
     "DeliveryRow",
@@ -40,6 +58,9 @@ __all__ = [
     "FolderRepository",
     "InviteRepository",
     "InviteRow",
+    "MediaChanges",
+    "MediaRepository",
+    "MediaRow",
     "Page",
     "RecordingChanges",
     "RecordingRepository",
@@ -50,6 +71,9 @@ __all__ = [
     "RoomRepository",
     "ServerLock",
     "TrafficRow",
+    "UploadChanges",
+    "UploadRepository",
+    "UploadRow",
     "UsageRepository",
     "UsageRow",
     "WebhookRepository",
@@ -57,6 +81,8 @@ __all__ = [
     "migrate",
     "new_call_id",
     "new_file_id",
+    "new_media_id",
     "new_recording_id",
+    "new_upload_id",
     "pending_migrations",
 ]

@@ -1,4 +1,4 @@
-"""The catalog: the one truth about recordings, their deliveries, calls and invites."""
+"""The catalog: the one truth about recordings, media files, what is on its way, calls and invites."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 
 from storage.catalog.address import parse_address
 from storage.catalog.calls import CallRepository
+from storage.catalog.chunk_sets import ChunkSetRepository
 from storage.catalog.database import Database
 from storage.catalog.deliveries import DeliveryRepository
 from storage.catalog.folder import FolderRepository
 from storage.catalog.invites import InviteRepository
+from storage.catalog.media import MediaRepository
 from storage.catalog.migration import pending_on
 from storage.catalog.recordings import RecordingRepository
 from storage.catalog.renders import RenderRepository
 from storage.catalog.rooms import RoomRepository
+from storage.catalog.uploads import UploadRepository
 from storage.catalog.usage import UsageRepository
 from storage.catalog.webhooks import WebhookRepository
 from storage.errors import CatalogOutdated
@@ -35,6 +38,9 @@ class Catalog:
         self.deliveries = DeliveryRepository(database, clock)
         self.usage = UsageRepository(database)
         self.renders = RenderRepository(database, clock)
+        self.chunk_sets = ChunkSetRepository(database, clock)
+        self.uploads = UploadRepository(database, clock)
+        self.media = MediaRepository(database, clock)
         self.rooms = RoomRepository(database, clock)
         self.webhooks = WebhookRepository(database, clock)
         self.calls = CallRepository(database, clock)

@@ -25,3 +25,15 @@ def new_webhook_id() -> str:
 
 def new_file_id() -> str:
     return "FI_" + secrets.token_urlsafe(RANDOM_BYTES)
+
+
+def new_chunk_set_id() -> str:
+    return "CS_" + secrets.token_urlsafe(RANDOM_BYTES)
+
+
+def new_upload_id() -> str:
+    return "UP_" + secrets.token_urlsafe(RANDOM_BYTES)
+
+
+def new_media_id() -> str:
+    return "MF_" + secrets.token_urlsafe(RANDOM_BYTES)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Unpack
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 
+from storage.catalog.compare_and_set import compare_and_set
 from storage.catalog.database import Database
 from storage.catalog.ids import new_render_id
 from storage.catalog.rows import RenderChanges, RenderRow
 from storage.catalog.tables import renders
-from storage.errors import BadValue, RowNotFound, StatusConflict
 
 
 class RenderRepository:
@@ -64,18 +64,14 @@ class RenderRepository:
 
         Raises RowNotFound, StatusConflict (nothing was changed), BadValue.
         """
-        if unknown := sorted(changes.keys() - RenderChanges.__annotations__.keys()):
-            raise BadValue(f"a render has no column {unknown[0]!r} that may be set")
-        chosen = renders.c.id == render_id
-        values = {"status": renders.c.status, **changes}
-        statement = update(renders).where(chosen, renders.c.status.in_(expected_status))
-        async with self._database.write() as connection:
-            changed = await connection.execute(statement.values(values))
-            found = (await connection.execute(select(renders).where(chosen))).mappings().first()
-        if found is None:
-            raise RowNotFound(f"there is no render {render_id!r}")
-        if not changed.rowcount:
-            raise StatusConflict(f"render {render_id} is {found['status']}", found["status"])
+        found = await compare_and_set(
+            self._database,
+            renders,
+            render_id,
+            expected_status,
+            changes,
+            RenderChanges.__annotations__,
+        )
         return RenderRow(**found)
 
     async def _find(self, condition: Any) -> tuple[RenderRow, ...]:

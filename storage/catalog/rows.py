@@ -156,6 +156,155 @@ class RenderChanges(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkSetRow:
+    """What one participant's browser recorded of one recording: `recorder.chunks`.
+
+    `parts` holds what is known of each MediaRecorder session, by its number as text: `mimeType`,
+    `source`, `startedAt`, `clockOffsetMs`, and `lastSequence` once the client said it. `integrity` is
+    what assembly found, `error` why it failed or what it waits for.
+    """
+
+    id: str
+    recording_id: str
+    participant_id: str
+    participant_name: str
+    status: str  # open, complete, assembling, uploading, done, failed
+    parts: dict[str, Any]
+    progress: float  # of the present status, 0..1
+    integrity: dict[str, Any] | None
+    error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class ChunkSetChanges(TypedDict, total=False):
+    """The columns of a chunk set that may change."""
+
+    participant_name: str
+    status: str
+    parts: dict[str, Any]
+    progress: float
+    integrity: dict[str, Any] | None
+    error: str | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """A file on its way into a store by its user: an upload session.
+
+    `method` is form, put, multipart (straight into the bucket), stream (through this server) or tus.
+    `size` is what was announced, `received` what is known to have come, in bytes. `upload_id` and
+    `part_size` are those of the store's multipart upload. `error` is `{"code", "message"}`.
+    """
+
+    id: str
+    user_id: str
+    status: str  # open, finishing, done, failed, aborted, expired
+    method: str
+    filename: str
+    content_type: str
+    size: int
+    received: int
+    provider: str
+    storage_key: str
+    upload_id: str | None
+    part_size: int | None
+    course_id: str | None
+    metadata: dict[str, Any]
+    media_id: str | None
+    error: dict[str, Any] | None
+    created_at: datetime
+    expires_at: datetime
+    finished_at: datetime | None
+
+
+class UploadChanges(TypedDict, total=False):
+    """The columns of an upload that may change."""
+
+    status: str
+    method: str
+    received: int
+    upload_id: str | None
+    part_size: int | None
+    metadata: dict[str, Any]
+    media_id: str | None
+    error: dict[str, Any] | None
+    expires_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRow:
+    """A file of a user's media library and the object that holds it.
+
+    `size` in bytes, `bitrate` in bit/s, `frame_rate` in frames per second, `sha256` in hex (None for
+    what is too large to be read back), `fingerprint` the hash of samples and size that finds
+    duplicates. `derived` lists what was made of it (`{"role", "key", "contentType", "size", "width",
+    "height"}`), `renditions` and `captions` the same with more fields, `attachments` the course videos
+    it belongs to.
+    """
+
+    id: str
+    user_id: str
+    status: str  # processing, ready, failed
+    filename: str
+    content_type: str
+    file_type: str  # video, audio
+    size: int
+    provider: str
+    storage_key: str
+    duration_seconds: float | None
+    width: int | None
+    height: int | None
+    video_codec: str | None
+    audio_codec: str | None
+    bitrate: int | None
+    frame_rate: float | None
+    quality: str | None  # 360p, 480p, 720p, 1080p, 1440p, 4k
+    sha256: str | None
+    fingerprint: str | None
+    duplicate_of: str | None
+    tags: list[str]
+    captions: list[dict[str, Any]]
+    derived: list[dict[str, Any]]
+    renditions: list[dict[str, Any]]
+    attachments: list[dict[str, Any]]
+    views: int
+    seconds_watched: float
+    error: str | None
+    created_at: datetime
+    deleted_at: datetime | None
+
+
+class MediaChanges(TypedDict, total=False):
+    """The columns of a media file that may change."""
+
+    status: str
+    filename: str
+    content_type: str
+    file_type: str
+    duration_seconds: float | None
+    width: int | None
+    height: int | None
+    video_codec: str | None
+    audio_codec: str | None
+    bitrate: int | None
+    frame_rate: float | None
+    quality: str | None
+    sha256: str | None
+    fingerprint: str | None
+    duplicate_of: str | None
+    tags: list[str]
+    captions: list[dict[str, Any]]
+    derived: list[dict[str, Any]]
+    renditions: list[dict[str, Any]]
+    attachments: list[dict[str, Any]]
+    error: str | None
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookRow:
     """What an address still has to be told. `attempts` have failed; the next is due at `due_at`."""
 

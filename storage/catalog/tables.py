@@ -146,6 +146,103 @@ renders = Table(
     ),
 )
 
+# What the browser of one participant recorded of one recording; its chunks are files on local disk.
+chunk_sets = Table(
+    "chunk_sets",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column(
+        "recording_id",
+        PlainText,
+        ForeignKey("recordings.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("participant_id", PlainText, nullable=False),
+    Column("participant_name", PlainText, nullable=False),
+    Column("status", PlainText, nullable=False, index=True),
+    Column("parts", JSON_VALUE, nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("integrity", JSON_VALUE),
+    Column("error", PlainText),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    CheckConstraint(
+        "status IN ('open', 'complete', 'assembling', 'uploading', 'done', 'failed')",
+        name="status",
+    ),
+    Index("uq_chunk_sets_recording_participant", "recording_id", "participant_id", unique=True),
+)
+
+# Files on their way straight into the bucket, each until it is a media file, or never will be.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("user_id", PlainText, nullable=False),
+    Column("status", PlainText, nullable=False, index=True),
+    Column("method", PlainText, nullable=False),
+    Column("filename", PlainText, nullable=False),
+    Column("content_type", PlainText, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("provider", PlainText, nullable=False),
+    Column("storage_key", PlainText, nullable=False),
+    Column("upload_id", PlainText),
+    Column("part_size", BigInteger),
+    Column("course_id", PlainText),
+    Column("metadata", JSON_VALUE, nullable=False),
+    Column("media_id", PlainText),
+    Column("error", JSON_VALUE),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    CheckConstraint(
+        "status IN ('open', 'finishing', 'done', 'failed', 'aborted', 'expired')", name="status"
+    ),
+    Index("ix_uploads_user_id_status", "user_id", "status"),
+)
+
+# The media library: files that users brought.
+media = Table(
+    "media",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("user_id", PlainText, nullable=False),
+    Column("status", PlainText, nullable=False, index=True),
+    Column("filename", PlainText, nullable=False),
+    Column("content_type", PlainText, nullable=False),
+    Column("file_type", PlainText, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("provider", PlainText, nullable=False),
+    Column("storage_key", PlainText, nullable=False),
+    Column("duration_seconds", Float),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("video_codec", PlainText),
+    Column("audio_codec", PlainText),
+    Column("bitrate", BigInteger),
+    Column("frame_rate", Float),
+    Column("quality", PlainText),
+    Column("sha256", PlainText),
+    Column("fingerprint", PlainText),
+    Column("duplicate_of", PlainText),
+    Column("tags", JSON_VALUE, nullable=False),
+    Column("captions", JSON_VALUE, nullable=False),
+    Column("derived", JSON_VALUE, nullable=False),
+    Column("renditions", JSON_VALUE, nullable=False),
+    Column("attachments", JSON_VALUE, nullable=False),
+    Column("views", BigInteger, nullable=False),
+    Column("seconds_watched", Float, nullable=False),
+    Column("error", PlainText),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime, index=True),
+    CheckConstraint("status IN ('processing', 'ready', 'failed')", name="status"),
+    Index("ix_media_user_id_created_at", "user_id", "created_at"),
+    Index("ix_media_user_id_fingerprint", "user_id", "fingerprint"),
+    # whose a stored object is
+    Index("ix_media_provider_storage_key", "provider", "storage_key"),
+)
+
 room_settings = Table(
     "room_settings",
     metadata,

@@ -49,7 +49,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     cluster: Cluster = request.getfixturevalue("postgresql")
     url = cluster.url(SHARED_DATABASE)
     await migrate(url)
-    names = "recordings, calls, invites, traffic, room_settings, webhooks"
+    names = "recordings, calls, invites, traffic, room_settings, webhooks, uploads, media"
     cluster.query(SHARED_DATABASE, f"TRUNCATE {names} CASCADE")
     return url
 

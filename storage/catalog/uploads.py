@@ -1,0 +1,117 @@
+"""Upload sessions: files on their way into a store by their users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Unpack
+
+from sqlalchemy import func, insert, select
+
+from storage.catalog.compare_and_set import compare_and_set
+from storage.catalog.database import Database
+from storage.catalog.ids import new_upload_id
+from storage.catalog.rows import UploadChanges, UploadRow
+from storage.catalog.tables import uploads
+
+UNDER_WAY = ("open", "finishing")
+
+
+class UploadRepository:
+    """The table of uploads. Every method is one transaction; all raise CatalogUnavailable."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def create(
+        self,
+        *,
+        user_id: str,
+        method: str,
+        filename: str,
+        content_type: str,
+        size: int,
+        provider: str,
+        storage_key: str,
+        expires_at: datetime,
+        id: str | None = None,
+        upload_id: str | None = None,
+        part_size: int | None = None,
+        course_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        at_most: int | None = None,
+    ) -> UploadRow | None:
+        """A new row in `open`; None, and nothing is there, when the user has `at_most` under way."""
+        row = UploadRow(
+            id=id or new_upload_id(),
+            user_id=user_id,
+            status="open",
+            method=method,
+            filename=filename,
+            content_type=content_type,
+            size=size,
+            received=0,
+            provider=provider,
+            storage_key=storage_key,
+            upload_id=upload_id,
+            part_size=part_size,
+            course_id=course_id,
+            metadata=dict(metadata or {}),
+            media_id=None,
+            error=None,
+            created_at=self._clock(),
+            expires_at=expires_at,
+            finished_at=None,
+        )
+        mine = select(func.count()).where(
+            uploads.c.user_id == user_id, uploads.c.status.in_(UNDER_WAY)
+        )
+        async with self._database.write() as connection:
+            if at_most is not None and int(await connection.scalar(mine) or 0) >= at_most:
+                return None
+            await connection.execute(insert(uploads).values(asdict(row)))
+        return row
+
+    async def get(self, upload_id: str) -> UploadRow | None:
+        found = await self._find(uploads.c.id == upload_id)
+        return found[0] if found else None
+
+    async def in_states(self, statuses: Collection[str]) -> tuple[UploadRow, ...]:
+        """Oldest first."""
+        return await self._find(uploads.c.status.in_(statuses))
+
+    async def of_user(self, user_id: str, statuses: Collection[str]) -> tuple[UploadRow, ...]:
+        """Oldest first."""
+        return await self._find(uploads.c.user_id == user_id, uploads.c.status.in_(statuses))
+
+    async def expired(self, now: datetime) -> tuple[UploadRow, ...]:
+        """What is `open` and should be over by `now`, oldest first."""
+        return await self._find(uploads.c.status == "open", uploads.c.expires_at <= now)
+
+    async def update(
+        self,
+        session_id: str,
+        expected_status: Collection[str] | None,
+        **changes: Unpack[UploadChanges],
+    ) -> UploadRow:
+        """Change columns if the status is one of those expected (None: any). Compare-and-set.
+
+        Raises RowNotFound, StatusConflict (nothing was changed), BadValue.
+        """
+        found = await compare_and_set(
+            self._database,
+            uploads,
+            session_id,
+            expected_status,
+            changes,
+            UploadChanges.__annotations__,
+        )
+        return UploadRow(**found)
+
+    async def _find(self, *conditions: Any) -> tuple[UploadRow, ...]:
+        statement = select(uploads).where(*conditions).order_by(uploads.c.created_at, uploads.c.id)
+        async with self._database.read() as connection:
+            found = (await connection.execute(statement)).mappings()
+            return tuple(UploadRow(**row) for row in found)
