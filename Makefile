@@ -62,6 +62,7 @@ bench: system-packages $(DEV) ## measure the media plane, uploads and finalizing
 	$(BIN)/python -m tests.bench.forwarding
 	$(BIN)/python -m tests.bench.recording
 	$(BIN)/python -m tests.bench.uploading
+	$(BIN)/python -m tests.bench.chunks
 	$(BIN)/python -m tests.bench.rendering
 	$(BIN)/python -m tests.bench.finalizing
 

@@ -116,12 +116,14 @@ class Deliverer:
         self._waiting: dict[str, asyncio.Event] = {}  # by row; set to try at once
 
     async def enter(self, room: str, recording_id: str, files: Sequence[FinalizedFile]) -> None:
-        """Write finished files into the ledger; their own paths say where they are."""
+        """Write files made of journals into the ledger instead of those made of them before; their
+        own paths say where they are.
+        """
         rows = [
             (_file_row(room, recording_id, file), str(file.path.relative_to(self._spool)))
             for file in files
         ]
-        await self._ledger.enter(recording_id, rows)
+        await self._ledger.enter(recording_id, rows, below=f"{recording_id}/")
 
     async def can_go_on(self, recording_id: str, only: Collection[str] | None = None) -> bool:
         """Is all of a recording in the ledger, and what is not stored yet on the disk?"""

@@ -60,6 +60,15 @@ class DiskSpace:
                 f" again at {-(-needed >> 20)} MiB"
             )
 
+    def check_arrival(self, size: int = 0) -> None:
+        """`size` more bytes want to come in from a client. Raises DiskLow."""
+        free, needed = self.free, max(self._low, self._stop) + size
+        if free < needed:
+            raise DiskLow(
+                f"only {free >> 20} MiB are free on the disk of {self._folder}; what clients send is"
+                f" taken again at {-(-needed >> 20)} MiB"
+            )
+
     def exhausted(self, journal_bytes: int) -> bool:
         """Whether recordings with so many bytes of journals have to end now to be finished at all."""
         return self.free < self._needed(journal_bytes)

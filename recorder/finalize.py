@@ -15,14 +15,10 @@ says what.
 from __future__ import annotations
 
 import argparse
-import errno
-import fcntl
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +29,9 @@ from recorder.derived import derive, make_hls, split_tracks
 from recorder.errors import JobFailed, RecorderError
 from recorder.file_options import FileOptions, parse_file_options
 from recorder.integrity import TrackLedger, integrity_json
-from recorder.job_process import DISK_FULL, EXIT_FAILED, end_with_parent, refusal, say
+from recorder.job_process import DISK_TROUBLE, end_with_parent, refusal, say, say_last
 from recorder.jobs import FinalizedFile, FinalizeResult
-from recorder.local_files import PARTIAL_SUFFIX
+from recorder.local_files import locked, sweep_partial
 from recorder.muxer import MuxedFile, mux
 from recorder.plan import FilePlan, plan_files
 from recorder.scan import ScannedTrack, scan_journal
@@ -43,7 +39,6 @@ from recorder.silence import Pictures, without_holes
 from recorder.stream import ClockKey, LaneStream
 from recorder.timeline import EpochClock, fit_clocks
 
-_DISK_TROUBLE = frozenset({*DISK_FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO})
 _PROGRESS_STEP = 0.01
 _EXPECTED = (RecorderError, MediaError, OSError)
 _MAX_REASON = 300
@@ -62,8 +57,7 @@ def finalize(
     everything else ends up in the result.
     """
     output.mkdir(parents=True, exist_ok=True)
-    for leftover in output.glob(f"*{PARTIAL_SUFFIX}"):
-        leftover.unlink()
+    sweep_partial(output)
     options = options or FileOptions()
     paths = sorted(journals.glob(f"*{JOURNAL_SUFFIX}"))
     if options.audio_only:
@@ -143,7 +137,7 @@ class _Job:
             pictures = Pictures(iter(video))
             muxed = mux(plan, pictures, without_holes(iter(audio), pictures), path)
         except Exception as error:
-            if getattr(error, "errno", None) in _DISK_TROUBLE:
+            if getattr(error, "errno", None) in DISK_TROUBLE:
                 raise refusal(error, f"{path.name}: ") from error
             self._fail(path.name, error)
             return
@@ -158,9 +152,8 @@ class _Job:
                 try:
                     self._derived += make(file)
                 except Exception as error:
-                    for leftover in file.path.parent.glob(f"*{PARTIAL_SUFFIX}"):
-                        leftover.unlink()
-                    if getattr(error, "errno", None) in _DISK_TROUBLE:
+                    sweep_partial(file.path.parent)
+                    if getattr(error, "errno", None) in DISK_TROUBLE:
                         raise refusal(error, f"{file.path.name}: ") from error
                     self._not_derived.append(f"{file.path.name}: {_said(error)}")
             self._meter.add(self._meter.derived // len(originals))
@@ -291,17 +284,6 @@ def _finalized(plan: FilePlan, muxed: MuxedFile, zero_us: float) -> FinalizedFil
     )
 
 
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Waits until no other job works on this directory."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _mapping_in(text: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text)
@@ -320,18 +302,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the server
     end_with_parent()
-    try:
+
+    def work() -> dict[str, Any]:
         options = parse_file_options(_mapping_in(given.options))
-        with _locked(given.journals):
-            result = finalize(
+        with locked(given.journals):
+            return finalize(
                 given.journals, given.output, lambda value: say({"progress": value}), options
-            )
-    except (JobFailed, OSError) as error:
-        failure = error if isinstance(error, JobFailed) else refusal(error)
-        say({"error": {"code": failure.code, "message": str(failure)}})
-        return EXIT_FAILED
-    say({"result": result.to_json()})
-    return 0
+            ).to_json()
+
+    return say_last(work)
 
 
 if __name__ == "__main__":

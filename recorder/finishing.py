@@ -4,6 +4,9 @@ A job that fails is tried again a few times, then the recording has failed and i
 store or catalog that can't be reached, and a full disk, are waited for: the recording is `uploading`
 or `processing` for so long, and that is the truth. Nothing local is removed before the objects were
 read back, and no journal with a byte in it unless its media is in a file.
+
+What participants recorded themselves (`recorder.chunks`) is waited for as long as they are at it, and
+becomes part of the recording. One of which the server has no media is made of that alone.
 """
 
 from __future__ import annotations
@@ -12,19 +15,23 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
+from recorder.chunks.assembling import PARTICIPANT, zero_us_of
+from recorder.chunks.copies import ClientCopies
+from recorder.chunks.report import client_files, first_media_us, with_copies
+from recorder.chunks.settling import UNDER_WAY
 from recorder.delivery import Deliverer
-from recorder.errors import JobFailed, JobPostponed, LocalCopyLost, NoMedia
+from recorder.errors import CopiesAwaited, JobFailed, JobPostponed, LocalCopyLost, NoMedia
 from recorder.jobs import FinalizeResult, JobRunner
 from recorder.journals import discard_empty, journal_bytes
 from recorder.ledger import DeliveryState
 from recorder.lifecycle import FINAL, Status, Step, after
 from recorder.progress import Progress, Sleep, pause
-from storage.catalog import Catalog, FileRow, RecordingChanges, RecordingRow
+from storage.catalog import Catalog, ChunkSetRow, FileRow, RecordingChanges, RecordingRow
 from storage.errors import CatalogUnavailable, RowNotFound, StatusConflict, StorageError
 
 NO_MEDIA = "no media was received"
@@ -39,7 +46,10 @@ Changed = Callable[[RecordingRow], None]
 
 
 class Finisher:
-    """Takes recordings from `processing` to their end. `changed` hears of every new status."""
+    """Takes recordings from `processing` to their end. `changed` hears of every new status.
+
+    Without `copies` nobody here makes participants' chunks into files: what is there of them is kept.
+    """
 
     def __init__(
         self,
@@ -49,8 +59,10 @@ class Finisher:
         journals_root: Path,
         changed: Changed,
         sleep: Sleep = asyncio.sleep,
+        copies: ClientCopies | None = None,
     ) -> None:
         self._catalog = catalog
+        self._copies = copies
         self._deliverer = deliverer
         self._jobs = jobs
         self._root = journals_root
@@ -70,7 +82,15 @@ class Finisher:
         return row
 
     async def finish(self, recording_id: str, progress: Progress) -> None:
-        """Returns when the recording is `recorded` or `failed`, or its row is gone."""
+        """Returns when the recording is `recorded` or `failed`, or its row is gone; or when the server
+        stops and all that is left is to wait for participants.
+        """
+        try:
+            await self._finish(recording_id, progress)
+        except CopiesAwaited as error:
+            log.info("%s; the next start goes on", error)
+
+    async def _finish(self, recording_id: str, progress: Progress) -> None:
         attempts = failures = 0
         while True:
             try:
@@ -98,7 +118,7 @@ class Finisher:
                 log.warning("recording %s waits for the catalog: %s", recording_id, error)
             except StorageError as error:
                 reason = f"the recording could not be stored: {error}"
-            if reason and await self._give_up(recording_id, reason):
+            if reason and await self._give_up(recording_id, reason, progress):
                 return
             progress.let_pass.set()
             await self._sleep(pause(attempts))
@@ -121,25 +141,49 @@ class Finisher:
         if row.status == Status.RECORDED:  # but not cleared: the catalog went away in between
             await clear(self._catalog, self._root, row)
             return
-        if row.status != Status.UPLOADING or not await self._deliverer.can_go_on(row.id):
+        mine = await self._ledger_of(row)
+        if row.status != Status.UPLOADING or not await self._deliverer.can_go_on(row.id, mine):
             row = await self._make_files(row, progress)
+            mine = await self._ledger_of(row)
         progress.tell(0.0)
         progress.let_pass.set()  # the next one's job may run while this one's files travel
-        files = await self._deliverer.deliver(row.id, progress)
-        # as it is now: a render may have become its file meanwhile
+        if self._copies is not None:
+            await self._copies.begin(row.id)
+        files = await self._deliverer.deliver(row.id, progress, mine)
+        if self._copies is not None:
+            await self._copies.until_settled(row.id, alone=False)
+        async with self._turn(row.id):
+            row = await self._store(row, files)
+        await clear(self._catalog, self._root, row)
+
+    async def _ledger_of(self, row: RecordingRow) -> set[str]:
+        """Ids of the files in the ledger that were made of journals."""
+        ledger = await self._catalog.deliveries.of(row.id)
+        return {each.id for each in ledger if each.path.startswith(f"{row.id}/")}
+
+    def _turn(self, recording_id: str) -> AbstractAsyncContextManager[Any]:
+        return nullcontext() if self._copies is None else self._copies.turn(recording_id)
+
+    async def _store(self, row: RecordingRow, files: tuple[FileRow, ...]) -> RecordingRow:
+        """In `recorded`, with these files, those of participants, and composites made before."""
+        # as it is now: a render or a participant's copy may have become its file meanwhile
         present = await self._catalog.recordings.get(row.id) or row
-        files += await self._composites(present, {file.id for file in files})
+        sets = await self._catalog.chunk_sets.of(row.id)
+        zero_us = zero_us_of(present)
+        copies = client_files(present.files, sets, zero_us)
+        mine = {file.id for file in (*files, *copies)}
+        files += (*await self._composites(present, mine), *copies)
         await self._catalog.recordings.set_files(row.id, files)
-        if row.mode == COMPOSITE:
+        if row.mode == COMPOSITE and any(file.kind == PARTICIPANT for file in files):
             await self._want_composite(row)
-        row = await self.step(
-            row,
-            Step.STORED,
+        changes = RecordingChanges(
             size=sum(file.size for file in files),
             duration_seconds=max(file.start_seconds + file.duration_seconds for file in files),
             error=None,
         )
-        await clear(self._catalog, self._root, row)
+        if sets:
+            changes["integrity"] = with_copies(present.integrity, sets, zero_us)
+        return await self.step(row, Step.STORED, **changes)
 
     async def _make_files(self, row: RecordingRow, progress: Progress) -> RecordingRow:
         """Back with files in the ledger and the recording in `uploading`."""
@@ -158,7 +202,7 @@ class Finisher:
                 raise NoMedia(NOTHING_PLAYS)
             raise NoMedia("; ".join(progress.faults) or NO_MEDIA)
         await self._deliverer.enter(row.room, row.id, result.files)
-        changes = _times(row, result)
+        changes = _times(row, result, await self._catalog.chunk_sets.of(row.id))
         changes["integrity"] = _integrity(result, progress.faults)
         changes["error"] = None
         return await self.step(row, Step.FILES_MADE, **changes)
@@ -190,15 +234,52 @@ class Finisher:
 
     async def _forget_files(self, recording_id: str) -> None:
         with suppress(CatalogUnavailable):  # then the next attempt, or the next start, comes to it
-            await self._catalog.deliveries.enter(recording_id, ())
+            await forget_files(self._catalog, recording_id)
 
-    async def _give_up(self, recording_id: str, reason: str) -> bool:
-        """False when that could not be written down."""
+    async def _await_copies(self, row: RecordingRow, progress: Progress) -> None:
+        """Before a recording of which the server has nothing that plays is given up: participants may
+        have what does. Raises CopiesAwaited.
+        """
+        if self._copies is not None:
+            progress.let_pass.set()
+            await self._copies.until_settled(row.id, alone=True)
+            return
+        sets = await self._catalog.chunk_sets.of(row.id)
+        if any(each.status in UNDER_WAY for each in sets):
+            raise CopiesAwaited(f"recording {row.id} waits for what its participants recorded")
+
+    async def _make_of_copies(self, row: RecordingRow, reason: str) -> bool:
+        """A recording of what participants recorded, when nothing of the server's media became a file
+        for `reason`. False when there is nothing of theirs either.
+        """
+        sets = await self._catalog.chunk_sets.of(row.id)
+        if not client_files(row.files, sets, None):
+            return False
+        if row.status == Status.UPLOADING:
+            row = await self.step(row, Step.RECOVERED)
+        changes = _times_of_copies(row, sets)
+        lost = {} if reason == NO_MEDIA else {"failures": [reason]}
+        changes["integrity"] = {"audioVideoOffsetMs": None, "complete": not lost, **lost}
+        changes["error"] = None
+        row = await self.step(row, Step.FILES_MADE, **changes)
+        row = await self._store(row, ())
+        await clear(self._catalog, self._root, row)
+        return True
+
+    async def _give_up(self, recording_id: str, reason: str, progress: Progress) -> bool:
+        """False when that could not be written down. Raises CopiesAwaited."""
         try:
             row = await self._catalog.recordings.get(recording_id)
             if row is None or row.status in FINAL:
                 return True
-            await self.step(row, Step.GAVE_UP, error=reason)
+            await self._await_copies(row, progress)
+            async with self._turn(row.id):
+                row = await self._catalog.recordings.get(recording_id)
+                if row is None or row.status in FINAL or await self._make_of_copies(row, reason):
+                    return True
+                await self.step(row, Step.GAVE_UP, error=reason)
+        except RowNotFound:
+            return True
         except StatusConflict:
             return False
         except CatalogUnavailable as error:
@@ -226,13 +307,40 @@ async def clear(catalog: Catalog, root: Path, row: RecordingRow) -> None:
     )
 
 
-def _times(row: RecordingRow, result: FinalizeResult) -> RecordingChanges:
-    """What a recording that nobody could stop in order learns from its journals."""
+async def forget_files(catalog: Catalog, recording_id: str) -> None:
+    """Strikes the files that were made of a recording's journals from the ledger."""
+    ledger = await catalog.deliveries.of(recording_id)
+    await catalog.deliveries.strike(
+        [each.id for each in ledger if each.path.startswith(f"{recording_id}/")]
+    )
+
+
+def _times(
+    row: RecordingRow, result: FinalizeResult, sets: Sequence[ChunkSetRow]
+) -> RecordingChanges:
+    """What a recording that nobody could stop in order learns from its journals.
+
+    Where its time line begins is what journals say, also if a chunk came sooner than they did.
+    """
     changes = RecordingChanges()
-    if row.started_at is None and result.first_media_us is not None:
+    if (row.started_at is None or sets) and result.first_media_us is not None:
         changes["started_at"] = _datetime(result.first_media_us)
     if row.stopped_at is None and result.last_arrival_us is not None:
         changes["stopped_at"] = _datetime(result.last_arrival_us)
+    return changes
+
+
+def _times_of_copies(row: RecordingRow, sets: Sequence[ChunkSetRow]) -> RecordingChanges:
+    """The time line of a recording that has nothing else begins with the first of its copies."""
+    changes = RecordingChanges()
+    first_us = first_media_us(sets)
+    if first_us is None:
+        return changes
+    changes["started_at"] = _datetime(first_us)
+    if row.stopped_at is None:
+        files = client_files(row.files, sets, first_us)
+        seconds = max(file.start_seconds + file.duration_seconds for file in files)
+        changes["stopped_at"] = _datetime(first_us + round(seconds * 1e6))
     return changes
 
 

@@ -13,15 +13,18 @@ import tempfile
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import av
 
 from mediaserver.errors import MediaError
 from mediaserver.journal import JournalCut, JournalReader
+from recorder.chunks.inspection import of_chunk_folders, of_chunk_sets
+from recorder.chunks.leftovers import SCRATCH as COPIES_SCRATCH
+from recorder.chunks.report import CLIENT
 from recorder.depots import Depots
 from recorder.diskspace import free_bytes
+from recorder.findings import Code, Finding
 from recorder.journals import COPY_PREFIX, DELETED_PREFIX, JOURNAL_PATTERN, journal_bytes
 from recorder.ledger import DeliveryState
 from recorder.lifecycle import Status
@@ -33,52 +36,14 @@ from storage.objects import LocalFiles, ObjectStore
 
 PAGE = 200
 MEDIA = ("video/", "audio/")
+MADE_AGAIN = (f"{SCRATCH}/", f"{COPIES_SCRATCH}/")
+"""Where files lie that whoever made them makes again by itself."""
 LOOKS = 3  # at a recording that changes meanwhile
 
 _RECORDING_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class Code(StrEnum):
-    """What can be found. Stable, for programs."""
-
-    JOURNAL_UNREADABLE = "journal_unreadable"
-    JOURNAL_DAMAGED = "journal_damaged"
-    JOURNAL_TORN = "journal_torn"
-    JOURNALS_ORPHANED = "journals_orphaned"
-    LEFTOVER = "leftover"
-    FAILED = "recording_failed"
-    INCOMPLETE = "recording_incomplete"
-    UNFINISHED = "recording_unfinished"
-    NO_FILES = "no_files"
-    UNKNOWN = "unknown_recording"
-    WAITING = "waiting_for_storage"
-    LOCAL_COPY_MISSING = "local_copy_missing"
-    OBJECT_MISSING = "object_missing"
-    OBJECT_SIZE = "object_size"
-    OBJECT_CHANGED = "object_changed"
-    OBJECT_UNPLAYABLE = "object_unplayable"
-    OBJECT_ORPHANED = "object_orphaned"
-    STORE_UNAVAILABLE = "store_unavailable"
-
-
 SPARED = 4 << 30  # bytes of the disk that copies of objects leave to recordings
-
-NOTES = frozenset({Code.JOURNAL_TORN, Code.LEFTOVER, Code.UNFINISHED, Code.WAITING})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`subject` is a file name or key where it is about one; `todo` says what to do about it."""
-
-    code: Code
-    recording_id: str
-    subject: str
-    says: str
-    todo: str
-
-    @property
-    def is_problem(self) -> bool:
-        return self.code not in NOTES
 
 
 @dataclass(slots=True)
@@ -127,6 +92,8 @@ class Fsck:
                 yield each
         for each in await self._of_folders(seen):
             yield each
+        for each in await of_chunk_folders(self._catalog, self._root, served=self._served):
+            yield each
         for provider in self._depots.stores:
             async for each in self._orphaned_objects(provider, KEY_ROOT):
                 yield each
@@ -153,6 +120,7 @@ class Fsck:
                 *await self._of_state(row),
                 *[each async for each in self._of_objects(row)],
                 *await self._of_ledger(row),
+                *await of_chunk_sets(self._catalog, self._root, row.id, served=self._served),
             ]
             now = await self._catalog.recordings.get(row.id)
             if now is None or not any(each.is_problem for each in found):
@@ -223,7 +191,7 @@ class Fsck:
     async def _of_ledger(self, row: RecordingRow) -> list[Finding]:
         found = []
         for each in await self._catalog.deliveries.of(row.id):
-            if each.state == DeliveryState.WAITING and not each.path.startswith(f"{SCRATCH}/"):
+            if each.state == DeliveryState.WAITING and not each.path.startswith(MADE_AGAIN):
                 path = self._root / each.path
                 if not await asyncio.to_thread(path.is_file):
                     found.append(
@@ -246,11 +214,12 @@ class Fsck:
     async def _of_objects(self, row: RecordingRow) -> AsyncIterator[Finding]:
         kept = await asyncio.to_thread(journal_bytes, self._root / row.id)
         mendable = f"mediaserver recordings repair {row.id}"
+        sent = {file.id for file in row.files if file.kind == CLIENT}
         for file in row.files:
             self.looked.files += 1
             lost = (
                 mendable
-                if kept or file.kind == "composite"
+                if (kept and not sent & {file.id, file.derived_from}) or file.kind == "composite"
                 else (
                     f"restore the object at {file.provider} from a backup, or delete the recording"
                 )

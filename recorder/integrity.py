@@ -10,6 +10,8 @@ entries of all tracks lie on one time line. Reasons of gaps:
     network          nothing came for more than 2 s, no packet and no sender report, while the track
                      was up and not muted; also what was lost then stands here
     unreadable       the journal is damaged there; `durationSeconds` is 0, the rest is not known
+    missing          chunks of a participant's own recording that never came; `durationSeconds` is 0
+                     where nothing follows to tell how much
 
 A freeze is more than a second, and more than three times the usual interval, without a new picture
 while the track was up and not muted, whatever the reason.
@@ -27,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Size = tuple[int, int]
-Reason = Literal["lost", "muted", "absent", "before_keyframe", "network", "unreadable"]
+Reason = Literal["lost", "muted", "absent", "before_keyframe", "network", "unreadable", "missing"]
 
 HARMLESS: frozenset[Reason] = frozenset({"muted", "absent", "before_keyframe"})
 MERGE_US = 1_000_000

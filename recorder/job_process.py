@@ -13,18 +13,32 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from recorder.errors import DiskFull, JobFailed
+from recorder.errors import DiskFull, JobFailed, RecorderError
 
 EXIT_FAILED: Final = 1
 EXIT_ORPHANED: Final = 3
 
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_TROUBLE: Final = frozenset({*DISK_FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO})
+"""What a job fails with as a whole: no other file of it would fare better."""
 
 
 def say(value: dict[str, Any]) -> None:
     """One line of JSON on standard output."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
+
+
+def say_last(work: Callable[[], dict[str, Any]]) -> int:
+    """Says what `work` returns, or with which RecorderError or OSError it failed; the exit status."""
+    try:
+        result = work()
+    except (RecorderError, OSError) as error:
+        failure = error if isinstance(error, RecorderError) else refusal(error)
+        say({"error": {"code": failure.code, "message": str(failure)}})
+        return EXIT_FAILED
+    say({"result": result})
+    return 0
 
 
 def refusal(error: Exception, what: str = "") -> JobFailed:

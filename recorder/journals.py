@@ -27,7 +27,7 @@ def make_folder(folder: Path) -> None:
     """Makes the folder of one recording so that a power cut can't take it. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     for parent in (folder.parent, folder.parent.parent):
-        _sync(parent)
+        sync_folder(parent)
 
 
 def journal_bytes(folder: Path) -> int:
@@ -57,7 +57,7 @@ def bury(folder: Path) -> None:
     except FileNotFoundError:
         if not folder.parent.is_dir():
             return
-    _sync(folder.parent)
+    sync_folder(folder.parent)
     shutil.rmtree(grave, ignore_errors=True)
 
 
@@ -71,7 +71,8 @@ def sweep(root: Path) -> None:
                 copy.unlink()
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

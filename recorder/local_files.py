@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL_SUFFIX = ".partial"
@@ -41,3 +44,20 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sweep_partial(directory: Path) -> None:
+    """Removes what a job left unfinished."""
+    for leftover in directory.glob(f"*{PARTIAL_SUFFIX}"):
+        leftover.unlink()
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Waits until no other job works on this directory."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -9,12 +9,32 @@ from urllib.parse import quote
 KEY_ROOT = "recordings/"
 """What the keys of all objects of all recordings begin with."""
 
+MEDIA_ROOT = "media/"
+"""What the keys of all objects of the media library begin with."""
+
 _LONGEST_SEGMENT = 180  # bytes; stores end at 250
 
 
 def object_prefix(room: str, recording_id: str) -> str:
     """What the keys of all objects of a recording begin with."""
     return f"{KEY_ROOT}{_segment(room)}/{_segment(recording_id)}/"
+
+
+def media_prefix(media_id: str) -> str:
+    """What the keys of all objects of a media file begin with."""
+    return f"{MEDIA_ROOT}{_segment(media_id)}/"
+
+
+def original_key(media_id: str, extension: str) -> str:
+    """The key of a media file's own bytes, as its user brought them."""
+    return f"{media_prefix(media_id)}original.{extension}"
+
+
+def incoming_key(media_id: str, extension: str) -> str:
+    """Where they arrive when the permission to put them outlasts the upload: a form can be sent
+    again. What is kept and checked is a copy that nobody can replace.
+    """
+    return f"{media_prefix(media_id)}incoming.{extension}"
 
 
 def file_id_of(recording_id: str, name: str) -> str:

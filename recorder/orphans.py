@@ -9,11 +9,11 @@ may be another server's that shares the bucket.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 
 from recorder.depots import Depots
-from recorder.object_keys import KEY_ROOT
+from recorder.object_keys import KEY_ROOT, MEDIA_ROOT
 from storage.errors import StorageError
 from storage.objects import Multipart, ObjectStore
 
@@ -35,31 +35,44 @@ async def abort_strays(store: ObjectStore, key: str) -> None:
 
 
 class Orphans:
-    """`local` are uploads into the local store by links, which are all this server's own."""
+    """`local` are uploads into the local store by links, which are all this server's own. `alive`
+    gives the ids of uploads that users still send, which may take longer than `ORPHAN_AGE`.
+    """
 
     def __init__(
-        self, depots: Depots, local: Multipart | None = None, *, clock: Callable[[], datetime]
+        self,
+        depots: Depots,
+        local: Multipart | None = None,
+        *,
+        clock: Callable[[], datetime],
+        alive: Callable[[], Awaitable[Collection[str]]] | None = None,
     ) -> None:
         self._depots = depots
         self._local = local
         self._clock = clock
+        self._alive = alive
 
     async def look(self) -> int:
         """Returns how many uploads were aborted. A store that refuses is told in the log."""
         aborted = 0
+        alive = await self._alive() if self._alive is not None else ()
         for provider in self._depots.targets:
             store = self._depots.store(provider)
             if isinstance(store, Multipart):
-                aborted += await self._abort_old(provider, store, KEY_ROOT)
+                for root in (KEY_ROOT, MEDIA_ROOT):
+                    aborted += await self._abort_old(provider, store, root, alive)
         if self._local is not None:
-            aborted += await self._abort_old("local", self._local, "")
+            aborted += await self._abort_old("local", self._local, "", alive)
         return aborted
 
-    async def _abort_old(self, provider: str, store: Multipart, prefix: str) -> int:
+    async def _abort_old(
+        self, provider: str, store: Multipart, prefix: str, alive: Collection[str]
+    ) -> int:
         aborted = 0
         try:
             async for upload in store.unfinished(prefix):
-                if self._clock() - upload.begun_at >= ORPHAN_AGE:
+                old = self._clock() - upload.begun_at >= ORPHAN_AGE
+                if old and upload.upload_id not in alive:
                     await store.abort(upload.key, upload.upload_id)
                     aborted += 1
         except StorageError as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 FIRST_PAUSE = 1.0  # seconds; doubles with each attempt
 LONGEST_PAUSE = 30.0
+NOTE_EVERY = 1.0  # seconds between two notes of a progress in the catalog
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -30,3 +32,24 @@ class Progress:
 def pause(attempt: int) -> float:
     """Seconds to wait after attempt number `attempt`, from 0."""
     return min(FIRST_PAUSE * 2.0 ** min(attempt, 16), LONGEST_PAUSE)
+
+
+@asynccontextmanager
+async def noted(note: Callable[[float], Awaitable[None]]) -> AsyncIterator[Progress]:
+    """What the block tells, handed to `note` now and then. `note` must not raise."""
+    progress = Progress()
+    noting = asyncio.create_task(_note_changes(progress, note))
+    try:
+        yield progress
+    finally:
+        noting.cancel()
+        await asyncio.gather(noting, return_exceptions=True)
+
+
+async def _note_changes(progress: Progress, note: Callable[[float], Awaitable[None]]) -> None:
+    told = 0.0
+    while True:
+        await asyncio.sleep(NOTE_EVERY)
+        if progress.fraction != told:
+            told = progress.fraction
+            await note(told)

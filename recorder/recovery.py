@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mediaserver.journal import JournalHeader, JournalReader
 from recorder.errors import NothingToRetry, UnknownRecording
-from recorder.finishing import Finisher, clear
+from recorder.finishing import Finisher, clear, forget_files
 from recorder.journals import JOURNAL_PATTERN, journal_bytes, journals_root, sweep
 from recorder.ledger import LOCAL
 from recorder.lifecycle import ACTIVE, END_REASON, FINAL, EndReason, Status, Step, after
@@ -51,7 +51,7 @@ async def _settle(catalog: Catalog, root: Path) -> None:
         if row is not None and row.status == Status.RECORDED:
             await clear(catalog, root, row)
         elif row is not None and row.status == Status.FAILED:
-            await catalog.deliveries.enter(row.id, ())
+            await forget_files(catalog, row.id)
 
 
 async def retry(catalog: Catalog, data_dir: Path, recording_id: str) -> RecordingRow:

@@ -1,4 +1,5 @@
-"""Taking a recording away: its objects wherever they are, its journals, its row, in this order.
+"""Taking a recording away: its objects wherever they are, its journals, the chunks that participants
+sent, its row, in this order.
 
 What fails can be done again, since the row goes last, and only when the journals' folder is gone:
 recovery would bring it back. An object that is another recording's file too stays.
@@ -10,6 +11,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+from recorder.chunks.leftovers import forget_chunks
 from recorder.depots import Depots
 from recorder.errors import RecordingActive, StorageFailed
 from recorder.journals import bury
@@ -34,6 +36,11 @@ async def remove(catalog: Catalog, depots: Depots, journals_root: Path, row: Rec
         await asyncio.to_thread(bury, journals_root / row.id)
     except OSError as error:
         raise StorageFailed(f"the journals of {row.id} can't be removed: {error}") from error
+    for each in await catalog.chunk_sets.of(row.id):
+        try:
+            await asyncio.to_thread(forget_chunks, journals_root, each.id)
+        except OSError as error:
+            raise StorageFailed(f"the chunks of {row.id} can't be removed: {error}") from error
     await catalog.recordings.delete(row.id, FINAL)
 
 

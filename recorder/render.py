@@ -17,13 +17,14 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from recorder.composite.compose import Composite, Progress, RenderCancelled, compose
 from recorder.composite.spec import RenderSpec
 from recorder.derived import derive
 from recorder.diskspace import free_bytes
 from recorder.errors import BadRenderOptions, DiskFull, JobFailed, NothingToRender, RecorderError
-from recorder.job_process import EXIT_FAILED, EXIT_ORPHANED, refusal, say, watch_parent
+from recorder.job_process import EXIT_FAILED, EXIT_ORPHANED, say, say_last, watch_parent
 from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.local_files import partial_of, sha256_of
 
@@ -115,8 +116,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
     give_way()
     watch_parent(orphaned)
+
+    def work() -> dict[str, Any]:
+        spec = read_spec(given.spec)
+        return render(spec, lambda value: say({"progress": value}), cancelled).to_json()
+
     try:
-        result = render(read_spec(given.spec), lambda value: say({"progress": value}), cancelled)
+        return say_last(work)
     except RenderCancelled:
         over.set()
         if alone.is_set():
@@ -124,12 +130,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
         return EXIT_FAILED  # not reached unless the signal is blocked
-    except (RecorderError, OSError) as error:
-        failure = error if isinstance(error, RecorderError) else refusal(error)
-        say({"error": {"code": failure.code, "message": str(failure)}})
-        return EXIT_FAILED
-    say({"result": result.to_json()})
-    return 0
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -43,7 +43,7 @@ from recorder.errors import (
 from recorder.jobs import JobRunner
 from recorder.ledger import DeliveryState
 from recorder.lifecycle import FINAL, Status
-from recorder.progress import Progress, Sleep, pause
+from recorder.progress import Progress, Sleep, noted, pause
 from recorder.render_sources import Sources, source_files
 from storage.catalog import Catalog, DeliveryRow, RecordingRow, RenderChanges, RenderRow
 from storage.errors import (
@@ -58,7 +58,6 @@ SCRATCH = ".renders"
 REPAIRED = "repair"  # who asked for what replaces a lost composite
 MOST_WAITING = 5  # renders of one recording that are not final
 JOB_RETRIES = 2
-TELL_EVERY = 1.0  # seconds between two notes of the progress in the catalog
 FETCHED = 0.2  # of a render's progress, when its sources come from elsewhere
 
 log = logging.getLogger(__name__)
@@ -335,25 +334,12 @@ class Renderer:
             return False
         return final
 
-    @asynccontextmanager
-    async def _told(self, row: RenderRow) -> AsyncIterator[Progress]:
-        """What the block tells, noted in the row now and then."""
-        progress = Progress()
-        noting = asyncio.create_task(self._note_progress(row, progress))
-        try:
-            yield progress
-        finally:
-            noting.cancel()
-            await asyncio.gather(noting, return_exceptions=True)
+    def _told(self, row: RenderRow) -> AbstractAsyncContextManager[Progress]:
+        return noted(partial(self._note_progress, row))
 
-    async def _note_progress(self, row: RenderRow, progress: Progress) -> None:
-        noted = 0.0
-        while True:
-            await asyncio.sleep(TELL_EVERY)
-            if progress.fraction != noted:
-                noted = progress.fraction
-                with suppress(StorageError):  # it moves on, and the next second says so
-                    await self._renders.update(row.id, {row.status}, progress=round(noted, 3))
+    async def _note_progress(self, row: RenderRow, fraction: float) -> None:
+        with suppress(StorageError):  # it moves on, and the next second says so
+            await self._renders.update(row.id, {row.status}, progress=round(fraction, 3))
 
     # --- what is left behind ----------------------------------------------------------------------
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from recorder.chunks.places import chunks_root
+from recorder.chunks.settling import SetStatus
 from recorder.errors import NothingToRender, TooManyRenders
-from recorder.fsck import Code, Finding
+from recorder.findings import Code, Finding
 from recorder.journals import DELETED_PREFIX, journal_bytes
 from recorder.lifecycle import FINAL, Status, Step, after
 from recorder.recovery import adopt
@@ -33,12 +35,15 @@ class Action(StrEnum):
     FINISH = "finish"  # a recording is made from its journals once more
     RENDER = "render"  # a composite is made once more from its recording
     DELIVER = "deliver"  # what waits for storage is due now
+    ASSEMBLE = "assemble"  # a participant's chunks are made into files once more
     REMOVE = "remove"  # a folder in which there is nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """`subject` is a recording's id, a render's file id with RENDER, a folder's name with REMOVE."""
+    """`subject` is a recording's id, a render's file id with RENDER, a chunk set's id with ASSEMBLE, a
+    folder's name with REMOVE.
+    """
 
     action: Action
     recording_id: str
@@ -65,6 +70,8 @@ def plan(findings: Sequence[Finding], made: Sequence[str] = ()) -> list[Mending]
                 add(remake, each, each.subject if remake is Action.RENDER else each.recording_id)
             case Code.WAITING:
                 add(Action.DELIVER, each, each.recording_id)
+            case Code.CHUNKS_KEPT:
+                add(Action.ASSEMBLE, each, each.subject)
             case Code.LEFTOVER:
                 add(Action.REMOVE, each, each.subject)
             case _:
@@ -91,6 +98,8 @@ class Repair:
                 return await self._finish(row)
             if mending.action is Action.RENDER:
                 return await self._render(row, mending.subject)
+            if mending.action is Action.ASSEMBLE:
+                return await self._assemble(mending.subject)
             await self._catalog.deliveries.hurry(row.id)
         except (RowNotFound, StatusConflict) as error:
             return f"somebody changed it meanwhile: {error}"
@@ -109,6 +118,18 @@ class Repair:
             await self._catalog.recordings.update(row.id, {row.status}, status=again, error=None)
         return ""
 
+    async def _assemble(self, set_id: str) -> str:
+        """The server that runs, or the next one, makes its files."""
+        await self._catalog.chunk_sets.update(
+            set_id,
+            {SetStatus.FAILED},
+            status=SetStatus.COMPLETE,
+            progress=0.0,
+            error=None,
+            finished_at=None,
+        )
+        return ""
+
     async def _render(self, row: RecordingRow, key: str) -> str:
         """The same once more; `Renderer` forgets the file that is gone when the new one is there."""
         lost = next((file for file in row.files if file.key == key), None)
@@ -124,7 +145,7 @@ class Repair:
 
     def _remove_empty(self, folder: Path) -> str:
         """Only what was buried, or has no file with a byte in it."""
-        if not folder.is_dir() or folder.parent != self._root:
+        if not folder.is_dir() or folder.parent not in {self._root, chunks_root(self._root)}:
             return "it is gone"
         if not folder.name.startswith(DELETED_PREFIX) and any(
             path.is_file() and path.stat().st_size for path in folder.rglob("*")

@@ -3,7 +3,8 @@
 A rule has an age in days, counted from the end of the recording, and a size in bytes. A room may have
 a rule of its own, which replaces the general age for it and bounds the room's bytes. The general
 size bounds all rooms together. Of what is too much the oldest goes first. Nothing goes while it is
-recorded, finished, rendered, on its way into storage or shared by a link.
+recorded, finished, rendered, on its way into storage or shared by a link, nor while a participant may
+still send what they recorded of it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+from recorder.chunks.settling import UNDER_WAY as SETS_UNDER_WAY
 from recorder.depots import Depots
 from recorder.errors import RecorderError
 from recorder.lifecycle import FINAL
@@ -156,7 +158,9 @@ class Retention:
                 break
         moving = await self._catalog.deliveries.in_states({"waiting", "stored", "away", "left"})
         rendered = await self._catalog.renders.in_states(UNDER_WAY)
-        busy = {row.recording_id for row in moving} | {row.recording_id for row in rendered}
+        sent = await self._catalog.chunk_sets.in_states(SETS_UNDER_WAY)
+        busy = {row.recording_id for row in moving}
+        busy |= {row.recording_id for row in rendered} | {row.recording_id for row in sent}
         return expired(rows.values(), self._policy, busy, self._clock())
 
     async def remove(self, each: Expired) -> bool:
@@ -164,6 +168,8 @@ class Retention:
         row = await self._catalog.recordings.get(each.row.id)
         renders = await self._catalog.renders.of(each.row.id)
         busy = {render.recording_id for render in renders if render.status in UNDER_WAY}
+        sets = await self._catalog.chunk_sets.of(each.row.id)
+        busy |= {one.recording_id for one in sets if one.status in SETS_UNDER_WAY}
         if row is None or not _may_go(row, busy, self._clock()):
             log.info("recording %s changed since it was chosen, and stays", each.row.id)
             return False

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from mediaserver.messages import (
     RecordingStarted,
 )
 from recorder.capture import Capture
+from recorder.chunks.copies import ClientCopies
 from recorder.delivery import Deliverer
 from recorder.diskspace import DiskSpace
 from recorder.draining import drain
@@ -53,6 +55,7 @@ from storage.errors import (
     StorageError,
 )
 
+CLIENT_MODE = "client"  # of recordings that participants' browsers make, not the server
 CLOSE_PATIENCE = 10.0  # seconds for finishing after the last recording was stopped
 
 log = logging.getLogger(__name__)
@@ -84,6 +87,7 @@ class RecordingService:
         clock: Callable[[], datetime],
         space: DiskSpace | None = None,
         targets: Targets | None = None,
+        copies: ClientCopies | None = None,
         sleep: Sleep = asyncio.sleep,
         close_patience: float = CLOSE_PATIENCE,
     ) -> None:
@@ -96,7 +100,12 @@ class RecordingService:
         self._targets = targets
         self._sleep = sleep
         self._close_patience = close_patience
-        self._finisher = Finisher(catalog, deliverer, jobs, self._root, self._changed, sleep)
+        self._copies = copies
+        if copies is not None:
+            copies.connect(self)
+        self._finisher = Finisher(
+            catalog, deliverer, jobs, self._root, self._changed, sleep, copies
+        )
         self._live: dict[str, _Live] = {}  # by recording id, until final
         self._progress: dict[str, Progress] = {}  # of those being finished
         self._died: set[str] = set()  # of a bug, while they were finished
@@ -120,12 +129,22 @@ class RecordingService:
         return [live.row for live in self._live.values() if live.row.status in ACTIVE]
 
     async def last_media(self, recording_id: str) -> datetime | None:
-        """When the latest media on disk came; None before the first. Raises MediaError."""
-        return await self._capture.last_media(recording_id)
+        """When the latest media on disk came, a participant's own too; None before the first.
+
+        Raises MediaError.
+        """
+        sent = self._copies.last_arrival(recording_id) if self._copies is not None else None
+        live = self._live.get(recording_id)
+        if live is not None and live.row.mode == CLIENT_MODE:
+            return sent
+        received = await self._capture.last_media(recording_id)
+        return max(filter(None, (received, sent)), default=None)
 
     async def journal_bytes(self) -> int:
-        """What the recordings that run have written so far."""
-        return await self._capture.bytes_of(*(row.id for row in self.running()))
+        """What the recordings that run have written so far, and their participants have sent."""
+        ids = [row.id for row in self.running()]
+        sent = self._copies.bytes_of(*ids) if self._copies is not None else 0
+        return await self._capture.bytes_of(*ids) + sent
 
     def progress(self, recording_id: str) -> float:
         """How far the present stage of a recording in `processing` or `uploading` is, 0..1."""
@@ -162,7 +181,8 @@ class RecordingService:
     ) -> RecordingRow:
         """A recording in `starting`; `recording` follows when media is on disk.
 
-        With `audioOnly` among the options no video is written. Starts and stops of a room happen one
+        With `audioOnly` among the options no video is written; in the mode "client" nothing is, and
+        media is what participants send of their own. Starts and stops of a room happen one
         after the other, in the order they were asked for. Raises AlreadyRecording, DiskLow,
         JournalsUnwritable, MediaRefused, what a store raises that will not take files, and what the
         catalog raises.
@@ -202,6 +222,8 @@ class RecordingService:
         live = self._live[row.id] = _Live(row)
         async with live.lock:
             self._changed(row)
+            if mode == CLIENT_MODE:
+                return live.row
             try:
                 await self._capture.start(row)
             except (MediaError, OSError) as error:
@@ -227,7 +249,7 @@ class RecordingService:
             if live.row.status not in ACTIVE:
                 return live.row
             live.end_reason = live.end_reason or reason
-            had_media = await self._capture.stop(recording_id)
+            had_media = await self._end_media(live)
             while True:
                 try:
                     return await self._note_stopped(live, had_media=had_media)
@@ -236,11 +258,18 @@ class RecordingService:
                     if live.row.status not in ACTIVE:
                         return live.row
 
+    async def _end_media(self, live: _Live) -> bool:
+        """True when there is media on disk, or a participant is about to send some."""
+        recording_id = live.row.id
+        if live.row.mode != CLIENT_MODE and await self._capture.stop(recording_id):
+            return True
+        return self._copies is not None and await self._copies.expected(recording_id)
+
     async def _note_stopped(self, live: _Live, *, had_media: bool) -> RecordingRow:
         now = self._clock()
         if had_media:
             live.row = await self._finisher.step(
-                live.row, Step.STOPPED, stopped_at=now, metadata=_ended(live)
+                live.row, Step.STOPPED, stopped_at=now, metadata=await self._ended(live)
             )
             self._finish_soon(live)
             return live.row
@@ -252,10 +281,20 @@ class RecordingService:
             Step.GAVE_UP,
             error=reason,
             stopped_at=self._clock(),
-            metadata=_ended(live),
+            metadata=await self._ended(live),
         )
         await self._capture.discard_empty(row.id)
         return row
+
+    async def _ended(self, live: _Live) -> dict[str, Any]:
+        """The metadata of a recording that ends now, with what others wrote there while it ran."""
+        present = live.row
+        with suppress(
+            CatalogUnavailable
+        ):  # the change that follows meets it too, and is tried again
+            present = await self._catalog.recordings.get(live.row.id) or present
+        known = {END_REASON: str(live.end_reason)} if live.end_reason else {}
+        return {**present.metadata, **known}
 
     async def _adopt(self, live: _Live) -> None:
         """Believes the catalog about a recording that is not what it was here.
@@ -284,6 +323,30 @@ class RecordingService:
                 return await self.stop(row.id)
         found = await self._catalog.recordings.find(rooms={room}, page=1, limit=1)
         return found.items[0] if found.items else None
+
+    def client_media_arrived(self, recording_id: str) -> None:
+        """A participant's first chunk is on disk: media, as good as that of the first journal."""
+        live = self._live.get(recording_id)
+        if live is not None and live.row.status == Status.STARTING:
+            now = self._clock()
+            self._spawn(self._until_written(live, lambda: self._note_started(live, now)))
+
+    async def process_again(self, recording_id: str) -> None:
+        """A recording that failed for want of media has some now, or will. Raises what the catalog
+        raises; whoever else changed it meanwhile knows better.
+        """
+        row = await self._catalog.recordings.get(recording_id)
+        if row is None or row.status != Status.FAILED or row.id in self._progress:
+            return
+        self._progress[row.id] = Progress()
+        try:
+            await self._finisher.step(row, Step.RETRIED, error=None)
+        except BaseException as error:
+            del self._progress[row.id]
+            if isinstance(error, RowNotFound | StatusConflict):
+                return
+            raise
+        self._spawn(self._finish(row.id))
 
     def handle(self, event: RecordingEvent) -> None:
         """Takes what the media plane says about recordings. Returns at once."""
@@ -315,6 +378,8 @@ class RecordingService:
         row = await self._catalog.recordings.get(recording_id)
         if row is None:
             raise UnknownRecording(f"there is no recording {recording_id}")
+        if row.status in FINAL and self._copies is not None:
+            await self._copies.forget(row.id)
         await remove(self._catalog, self._depots, self._root, row)
 
     async def stop_all(self, reason: EndReason = EndReason.SHUTDOWN) -> None:
@@ -323,6 +388,8 @@ class RecordingService:
 
     async def drain(self, patience: float) -> bool:
         """Ends what runs and waits for what is being finished; see `recorder.draining`."""
+        if self._copies is not None:
+            self._copies.stop_waiting()
         return await drain(self, patience)
 
     def unfinished(self) -> list[str]:
@@ -438,9 +505,3 @@ def _supervised(task: asyncio.Task[None]) -> None:
     """Supervises: a task that died of a bug is logged; its recording is found at the next boot."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("a recording task died", exc_info=error)
-
-
-def _ended(live: _Live) -> dict[str, Any]:
-    """The metadata of a recording that ends now."""
-    known = {END_REASON: str(live.end_reason)} if live.end_reason else {}
-    return {**live.row.metadata, **known}

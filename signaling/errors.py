@@ -9,6 +9,7 @@ SignalingError
 ├── NotFound           the caller's misuse: no such thing (404)
 ├── Conflict           the caller's misuse: right request, wrong moment (409)
 ├── Expired            the caller's misuse: it existed and is over (410)
+├── TooMany            the caller's misuse: more at the same time than may (429)
 └── Unavailable        our own state: shutting down or a part is down (503)
 
 Every error carries a stable snake_case `code`, a `message` for people and optional `details` fit
@@ -72,6 +73,10 @@ class Conflict(SignalingError):
 
 class Expired(SignalingError):
     code = "gone"
+
+
+class TooMany(SignalingError):
+    code = "too_many"
 
 
 class Unavailable(SignalingError):

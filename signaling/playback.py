@@ -71,6 +71,12 @@ class Playback:
         )
         self.origins: Final = media_origins(settings)
 
+    def cdn_link(self, file: FileRow) -> str | None:
+        """Where the CDN has the file; None without one, or for what is not behind it."""
+        if self._cdn is None or file.provider != self._depots.main:
+            return None
+        return self._cdn.link(file.key)
+
     async def link(self, file: FileRow, name: str, *, download: bool) -> str | None:
         """Where a browser gets the file; None when this server has to send it itself.
 
@@ -79,8 +85,8 @@ class Playback:
         raises.
         """
         store = self._depots.store(file.provider)
-        if self._cdn is not None and file.provider == self._depots.main and not download:
-            return self._cdn.link(file.key)
+        if not download and (link := self.cdn_link(file)):
+            return link
         if self._redirects and isinstance(store, Signer):
             signed = await store.sign_get(
                 file.key,

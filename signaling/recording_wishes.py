@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from signaling.errors import InvalidRequest
 from signaling.rest.bodies import RecordingStart
 from signaling.room_settings import RoomSettings
 
 
 def wishes(wanted: RecordingStart, room: RoomSettings) -> tuple[str, dict[str, Any]]:
-    """The mode, and the `options` of the recording's row. Raises InvalidRequest."""
-    if wanted.mode == "client":
-        raise InvalidRequest(
-            "recording in the participants' browsers is not built yet; `tracks` and `composite` are",
-            code="mode_not_built",
-            details={"field": "mode"},
-        )
+    """The mode, and the `options` of the recording's row.
+
+    In the mode `client` the server records nothing: the recording is what participants' browsers send.
+    The options are kept for what is made of it.
+    """
     options = {
         "layout": wanted.layout or room.layout,
         "quality": wanted.quality or room.quality,

@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 
 from recorder.depots import Depots
 from recorder.retention import RetentionPolicy, Rule
+from recorder.uploads.limits import UploadLimits
 from signaling.links import LIFE
 from signaling.settings import Settings
 from signaling.storage_settings import NEEDED, configured
 from storage.objects import LocalStore, ObjectStore, Retrier, Signer
+from storage.objects.vercel_address import API_URL
 
 
 def open_depots(settings: Settings) -> Depots:
@@ -116,6 +118,16 @@ def links_last(depots: Depots) -> timedelta:
     return LIFE if isinstance(fallback, Signer) else timedelta(0)
 
 
+def upload_limits(settings: Settings) -> UploadLimits:
+    return UploadLimits(
+        largest=settings.max_video_size_mb << 20,
+        formats=settings.allowed_video_formats,
+        timeout=timedelta(seconds=settings.upload_session_timeout),
+        at_once=settings.max_concurrent_uploads,
+        usual_part=settings.chunk_size_mb << 20,
+    )
+
+
 def retention_policy(settings: Settings) -> RetentionPolicy:
     return RetentionPolicy(
         Rule(settings.recording_retention_days, settings.recording_retention_bytes),
@@ -145,6 +157,17 @@ def media_origins(settings: Settings) -> tuple[str, ...]:
             if configured(settings, provider):
                 found += _endpoint_origins(settings, provider) or origins
     return tuple(dict.fromkeys(found))
+
+
+def upload_origins(settings: Settings) -> tuple[str, ...]:
+    """The origins that pages of ours may send files to, besides their own: the main store's."""
+    match settings.recording_storage_provider:
+        case "local":
+            return ()
+        case "vercel-blob":
+            return (_origin(settings.vercel_blob_api_url or API_URL),)
+        case provider:
+            return _endpoint_origins(settings, provider) or PUBLIC_ORIGINS[provider]
 
 
 def _endpoint_origins(settings: Settings, provider: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -21,6 +21,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 from av.stream import Discard
+from av.video.stream import VideoStream
 
 from recorder.derived.names import cues_of, poster_of, strip_of
 from recorder.derived.sprite import (
@@ -58,16 +59,23 @@ def make_pictures(path: Path) -> dict[str, tuple[int, int]]:
     """Role -> size of what was made; empty when nothing in `path` can be decoded."""
     with av.open(str(path)) as container:
         end = float(container.duration or 0) / av.time_base
-        poster: av.VideoFrame | None = None
-        shown = False
-        small: list[Picture] = []
-        for at, frame in _keyframes(container, end):
-            picture = _scaled(frame, CELL)
-            small.append(Picture(at, picture))
-            if poster is None or not shown:
-                shown = shows_something(_plane(picture, 0))
-                if shown or poster is None:
-                    poster = _scaled(frame, (POSTER_WIDTH, frame.height))
+        return pictures_of(keyframes(container, container.streams.video[0], end), end, path)
+
+
+def pictures_of(
+    frames: Iterable[tuple[float, av.VideoFrame]], end: float, path: Path
+) -> dict[str, tuple[int, int]]:
+    """The same from pictures and their times, in seconds, of a film that lasts until `end`."""
+    poster: av.VideoFrame | None = None
+    shown = False
+    small: list[Picture] = []
+    for at, frame in frames:
+        picture = _scaled(frame, CELL)
+        small.append(Picture(at, picture))
+        if poster is None or not shown:
+            shown = shows_something(_plane(picture, 0))
+            if shown or poster is None:
+                poster = _scaled(frame, (POSTER_WIDTH, frame.height))
     if poster is None:
         return {}
     partial_of(poster_of(path)).write_bytes(_jpeg(poster, _POSTER_QUALITY))
@@ -81,12 +89,13 @@ def make_pictures(path: Path) -> dict[str, tuple[int, int]]:
     return {"poster": (poster.width, poster.height), "strip": size, "cues": size}
 
 
-def _keyframes(container: InputContainer, end: float) -> Iterator[tuple[float, av.VideoFrame]]:
+def keyframes(
+    container: InputContainer, stream: VideoStream, end: float
+) -> Iterator[tuple[float, av.VideoFrame]]:
     """Keyframes evenly over the file, each once, with the time from which on it stands.
 
     Those that can't be decoded are passed over.
     """
-    stream = container.streams.video[0]
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all

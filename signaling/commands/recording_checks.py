@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from recorder.composite.spec import LAYOUTS, QUALITIES
 from recorder.delivery import Deliverer
 from recorder.depots import Depots
-from recorder.fsck import Finding, Fsck, all_recordings
+from recorder.findings import Finding
+from recorder.fsck import Fsck, all_recordings
 from recorder.journals import journals_root
 from recorder.progress import Progress
 from recorder.rendering import UNDER_WAY, Renderer, RenderStatus, request

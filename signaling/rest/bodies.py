@@ -134,7 +134,11 @@ _NAME: Final = TypeAdapter(Name)
 
 async def read_body(request: web.Request, model: type[BodyType]) -> BodyType:
     """The JSON body, or the defaults when it is empty. Raises InvalidRequest."""
-    raw = await request.read()
+    return parse_body(await request.read(), model)
+
+
+def parse_body(raw: bytes, model: type[BodyType]) -> BodyType:
+    """The same of a body that was read. Raises InvalidRequest."""
     try:
         return model.model_validate_json(raw if raw.strip() else b"{}")
     except ValidationError as error:

@@ -13,13 +13,13 @@ from signaling.rest.services import services_of
 
 # LiveKit clients run on pages of any origin, and so do holders of signed links to objects; tokens
 # and signatures travel in the request, never in cookies.
-OPEN_PREFIXES: Final = ("/rtc", "/twirp/", "/objects")
+OPEN_PREFIXES: Final = ("/rtc", "/twirp/", "/objects", "/api/v1/media/upload/form/")
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
         "default-src 'self'",
-        # the signalling WebSocket (old Safari needs the schemes), and segments of HLS
-        "connect-src 'self' ws: wss:{media}",
+        # the signalling WebSocket (old Safari needs the schemes), segments of HLS, and uploads
+        "connect-src 'self' ws: wss:{connect}",
         "img-src 'self' data: blob:{media}",
         "media-src 'self' blob: mediastream:{media}",
         "worker-src 'self' blob:",
@@ -27,7 +27,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "font-src 'self' data:",
         "object-src 'none'",
         "base-uri 'none'",
-        "form-action 'self'",
+        "form-action 'self'{uploads}",
         "frame-ancestors 'self'",
     )
 )
@@ -42,6 +42,9 @@ CORS_ALLOW: Final = {
 }
 CORS_EXPOSE: Final = (
     "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Retry-After"
+    # of tus: where an upload is, and how far
+    ", Location, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version"
+    ", Upload-Expires, Upload-Length, Upload-Media-Id, Upload-Metadata, Upload-Offset"
 )
 
 
@@ -63,8 +66,10 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Signal `on_response_prepare`: every answer, errors and files included."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    services = services_of(request)
     response.headers.setdefault(
-        "Content-Security-Policy", content_security_policy(services_of(request).playback.origins)
+        "Content-Security-Policy",
+        content_security_policy(services.playback.origins, services.upload_origins),
     )
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "no-store")
@@ -77,9 +82,20 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 @functools.cache
-def content_security_policy(media_origins: tuple[str, ...] = ()) -> str:
-    """What our pages may do; recordings and their pictures may come from these origins too."""
-    return CONTENT_SECURITY_POLICY.format(media="".join(f" {each}" for each in media_origins))
+def content_security_policy(
+    media_origins: tuple[str, ...] = (), upload_origins: tuple[str, ...] = ()
+) -> str:
+    """What our pages may do; recordings and their pictures may come from `media_origins` too, and
+    files be sent to `upload_origins`.
+    """
+    both = tuple(dict.fromkeys((*media_origins, *upload_origins)))
+    return CONTENT_SECURITY_POLICY.format(
+        media=_listed(media_origins), uploads=_listed(upload_origins), connect=_listed(both)
+    )
+
+
+def _listed(origins: tuple[str, ...]) -> str:
+    return "".join(f" {each}" for each in origins)
 
 
 def _allowed_origin(request: web.Request) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -25,15 +26,43 @@ STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.NotFound, 404),
     (errors.Conflict, 409),
     (errors.Expired, 410),
+    (errors.TooMany, 429),
     (errors.Unavailable, 503),
     (recorder_errors.AlreadyRecording, 409),
     (recorder_errors.RecordingActive, 409),
     (recorder_errors.UnknownRecording, 404),
     (recorder_errors.UnknownRender, 404),
     (recorder_errors.BadRenderOptions, 400),
+    (recorder_errors.RecordingEnded, 409),
+    (recorder_errors.SetComplete, 409),
+    (recorder_errors.ChunksMissing, 409),
+    (recorder_errors.BadChunkNumber, 400),
+    (recorder_errors.ChunkConflict, 409),
+    (recorder_errors.DigestMismatch, 422),
+    (recorder_errors.ChunkRefused, 413),
+    (recorder_errors.BadUpload, 400),
+    (recorder_errors.FileTooLarge, 413),
+    (recorder_errors.FormatRefused, 415),
+    (recorder_errors.TooManyUploads, 429),
+    (recorder_errors.UnknownUpload, 404),
+    (recorder_errors.NotYourUpload, 403),
+    (recorder_errors.UploadOver, 410),
+    (recorder_errors.UploadBusy, 409),
+    (recorder_errors.UploadIncomplete, 409),
+    (recorder_errors.UploadDiffers, 409),
+    (recorder_errors.OffsetConflict, 409),
+    (recorder_errors.WrongChecksum, 460),  # tus has a status of its own for it
+    (recorder_errors.FileRefused, 415),  # its own status counts
     (recorder_errors.NothingToRender, 409),
     (recorder_errors.TooManyRenders, 429),
+    (recorder_errors.UnknownMedia, 404),
+    (recorder_errors.NotYourMedia, 403),
+    (recorder_errors.MediaDeleted, 410),
+    (recorder_errors.BadRendition, 400),
+    (recorder_errors.TooManyRenditions, 429),
+    (recorder_errors.BadCaptions, 400),
     (recorder_errors.StorageFailed, 503),
+    (recorder_errors.JobPostponed, 503),
     (recorder_errors.MediaRefused, 503),
     (recorder_errors.JournalsUnwritable, 503),
     (recorder_errors.DiskLow, 507),
@@ -84,7 +113,7 @@ def failure(
     headers = {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    elif status == 503:
+    elif status in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return web.json_response({"success": False, "error": error}, status=status, headers=headers)
 
@@ -99,7 +128,12 @@ def failure_of(error: Exception) -> web.Response | None:
         details = {"recordingId": error.recording_id}
     if isinstance(error, recorder_errors.BadRenderOptions):
         details = {"fields": [{"field": error.field, "problem": str(error)}]}
-    return failure(status, getattr(error, "code", "error"), str(error), details)
+    if isinstance(error, recorder_errors.FileRefused):
+        status = error.status
+    answer = failure(status, getattr(error, "code", "error"), str(error), details)
+    if isinstance(error, recorder_errors.TooManyUploads):
+        answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return answer
 
 
 @web.middleware
@@ -111,7 +145,9 @@ async def enveloped(request: web.Request, handler: Handler) -> web.StreamRespons
         if not request.path.startswith(API_PREFIXES) or error.status < 400:
             raise
         code = HTTP_CODES.get(error.status, "http_error")
-        answer = failure(error.status, code, error.reason.lower())
+        # aiohttp's text of a body that is too large says how large it may be
+        message = error.text if error.status == 413 and error.text else error.reason.lower()
+        answer = failure(error.status, code, message)
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer

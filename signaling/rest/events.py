@@ -66,8 +66,10 @@ async def status_of(services: Services, row: RecordingRow) -> dict[str, Any]:
     if row.size is None:
         journals = journals_root(services.settings.data_dir) / row.id
         on_disk = await asyncio.to_thread(journal_bytes, journals)
+        on_disk += services.copies.bytes_of(row.id)
     renders = await services.catalog.renders.of(row.id)
-    return represent.status(row, progress, on_disk, renders)
+    chunks = await services.copies.chunk_states(row.id)
+    return represent.status(row, progress, on_disk, renders, chunks)
 
 
 async def _stream(response: web.StreamResponse, watch: Watch, seconds: float) -> None:

@@ -16,10 +16,10 @@ from signaling.policy import Principal
 from signaling.rest import relinking, represent
 from signaling.rest.bodies import RecordingQuery, read_query
 from signaling.rest.envelope import ok, page
-from signaling.rest.sending import read_text, send_object, send_text
+from signaling.rest.playing import play, play_text
+from signaling.rest.sending import read_text
 from signaling.rest.services import Services, principal, services_of
 from storage.catalog import FileRow, RecordingRow
-from storage.objects.disposition import content_disposition
 
 ROWS_AT_ONCE: Final = 200
 
@@ -87,36 +87,14 @@ async def recording_file(request: web.Request) -> web.StreamResponse:
         row = await visible_row(request)
     file = _file(row, file_id)
     name = represent.file_name(row, file)
-    download = request.query.get("download") == "1"
     if file.role in NAMED_IN and file.size <= relinking.LARGEST_TEXT:
-        return await _send_naming_text(request, row, file, name, download=download)
-    # a link is signed for GET only, so HEAD is answered from here
-    if request.method != "HEAD" and (
-        link := await services.playback.link(file, name, download=download)
-    ):
-        # the link is younger than this answer may grow
-        return web.Response(status=302, headers={"Location": link, "Cache-Control": "no-store"})
-    return await send_object(
-        request,
-        services.depots.store(file.provider),
-        file,
-        {
-            "Content-Type": file.content_type,
-            "Content-Disposition": content_disposition(name, download=download),
-            "Cache-Control": "private, max-age=3600",
-        },
-        lambda count: services.traffic.add(file.provider, row.room, count),
-    )
+        text = await _naming_text(services, row, file)
+        return await play_text(request, file, text, name, row.room)
+    return await play(request, file, name, row.room)
 
 
-async def _send_naming_text(
-    request: web.Request, row: RecordingRow, file: FileRow, name: str, *, download: bool
-) -> web.StreamResponse:
-    """A playlist or cues, with signed links where the text names files beside it.
-
-    Never a redirect: names and links in it are relative to this address.
-    """
-    services = services_of(request)
+async def _naming_text(services: Services, row: RecordingRow, file: FileRow) -> str:
+    """A playlist or cues, with signed links where the text names files beside it."""
     role, relinked = NAMED_IN[file.role]
     text = await read_text(services.depots.store(file.provider), file.key)
     if (named := represent.companion(row, file, role)) is not None:
@@ -124,16 +102,7 @@ async def _send_naming_text(
         life = LIFE + timedelta(seconds=file.duration_seconds)
         link = services.links.sign(represent.file_path(row.id, named.id), life)
         text = relinked(text, link.rpartition("/")[2])
-    return await send_text(
-        request,
-        text,
-        {
-            "Content-Type": f"{file.content_type}; charset=utf-8",
-            "Content-Disposition": content_disposition(name, download=download),
-            "Cache-Control": "private, no-cache",
-        },
-        lambda count: services.traffic.add(file.provider, row.room, count),
-    )
+    return text
 
 
 async def known_row(services: Services, recording_id: str) -> RecordingRow:

@@ -87,11 +87,21 @@ async def put_object(request: web.Request) -> web.Response:
 async def post_object(request: web.Request) -> web.Response:
     """POST /objects: a form as `LocalSigner.sign_post` describes it."""
     signer = _signer(request)
-    async with _readable():
+    fields, read = await received_form(request)
+    grant = _or_forbidden(lambda: signer.verify_form(fields))
+    body = _told(received(read, grant), lambda size: signer.on_arrival(grant.key, size))
+    etag = await _store(signer, grant, body)
+    return web.Response(status=204, headers={"ETag": f'"{etag}"'})
+
+
+async def received_form(request: web.Request) -> tuple[list[tuple[str, str]], Read]:
+    """The fields of a form, and what reads the file behind them. Raises InvalidRequest,
+    HTTPUnsupportedMediaType, HTTPRequestTimeout.
+    """
+    async with readable():
         if request.content_type != "multipart/form-data":
             raise web.HTTPUnsupportedMediaType
         fields, file = await _fields_and_file(await request.multipart())
-    grant = _or_forbidden(lambda: signer.verify_form(fields))
 
     async def read() -> bytes:
         while not file.at_eof():
@@ -99,8 +109,7 @@ async def post_object(request: web.Request) -> web.Response:
                 return bytes(block)
         return b""
 
-    etag = await _store(signer, grant, received(read, grant))
-    return web.Response(status=204, headers={"ETag": f'"{etag}"'})
+    return fields, read
 
 
 async def received(
@@ -113,7 +122,7 @@ async def received(
     """
     size = 0
     while True:
-        async with _readable(patience):
+        async with readable(patience):
             block = await read()
         if not block:
             break
@@ -123,6 +132,15 @@ async def received(
         yield block
     if size < grant.smallest:
         raise _too_short(size, grant)
+
+
+async def _told(blocks: AsyncIterator[bytes], tell: Callable[[int], None]) -> AsyncIterator[bytes]:
+    """The same blocks; `tell` hears how many bytes have passed."""
+    size = 0
+    async for block in blocks:
+        size += len(block)
+        tell(size)
+        yield block
 
 
 async def _store(signer: LocalSigner, grant: Grant, body: AsyncIterator[bytes]) -> str:
@@ -169,8 +187,11 @@ async def _field(part: BodyPartReader) -> str:
 
 
 @asynccontextmanager
-async def _readable(patience: float = STALL_SECONDS) -> AsyncIterator[None]:
-    """Turn what goes wrong while a body is read into the client's fault, which it is."""
+async def readable(patience: float = STALL_SECONDS) -> AsyncIterator[None]:
+    """Turn what goes wrong while a body is read into the client's fault, which it is.
+
+    Raises InvalidRequest, and HTTPRequestTimeout after `patience` seconds.
+    """
     try:
         async with asyncio.timeout(patience):
             yield

@@ -74,7 +74,7 @@ async def _start(
 
 async def _call(services: Services, call_id: str) -> CallRow:
     """By its id; a room's name stands for the call that runs in it. Raises NotFound."""
-    call = await services.catalog.calls.get(call_id) or services.calls.live.get(call_id)
+    call = await services.catalog.calls.get(call_id) or await services.calls.running(call_id)
     if call is None:
         raise NotFound("there is no such call", code="call_not_found")
     return call

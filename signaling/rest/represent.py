@@ -142,16 +142,22 @@ def render(row: RenderRow) -> dict[str, Any]:
 
 
 def status(
-    row: RecordingRow, progress: float, journal_bytes: int, renders: Iterable[RenderRow] = ()
+    row: RecordingRow,
+    progress: float,
+    bytes_on_disk: int,
+    renders: Iterable[RenderRow] = (),
+    chunks: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """`bytes` are those of the finished files, and before that those on disk so far."""
+    """`bytes` are those of the finished files, and before that those on disk so far. `chunks` are the
+    states of what participants send.
+    """
     return {
         "id": row.id,
         "recordingId": row.id,
         "status": row.status,
         "progress": progress,
-        "bytes": row.size if row.size is not None else journal_bytes,
-        "chunks": [],
+        "bytes": row.size if row.size is not None else bytes_on_disk,
+        "chunks": list(chunks),
         "renders": [render(each) for each in renders],
         "endReason": row.metadata.get(END_REASON),
         "error": row.error,

@@ -10,10 +10,15 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from mediaserver.facade import MediaPlane
+from recorder.chunks.copies import ClientCopies
+from recorder.chunks.store import ChunkStore
 from recorder.depots import Depots
 from recorder.diskspace import DiskSpace
+from recorder.media.library import MediaLibrary
 from recorder.rendering import Renderer
 from recorder.service import RecordingService
+from recorder.uploads.service import Uploads
+from recorder.uploads.tus import TusUploads
 from signaling.auth import TokenAuthority, bearer
 from signaling.automatic import AutomaticRecording
 from signaling.calls import CallLog
@@ -63,8 +68,14 @@ class Services:
     space: DiskSpace
     media: MediaPlane
     recordings: RecordingService
+    chunks: ChunkStore
+    copies: ClientCopies
     live: LiveStreams
     renderer: Renderer
+    uploads: Uploads
+    upload_origins: tuple[str, ...]
+    tus: TusUploads
+    library: MediaLibrary
     calls: CallLog
     room_book: RoomBook
     automatic: AutomaticRecording

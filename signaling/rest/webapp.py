@@ -14,7 +14,9 @@ NOT_BUILT: Final = (
 
 
 def routes(webroot: Path = WEBROOT) -> list[web.AbstractRouteDef]:
-    """`/`, `/room/{room}`, `/recordings` and what is below are one page, which tells them apart."""
+    """`/`, `/room/{room}`, `/recordings`, `/upload`, `/media` and what is below: one page for all, which
+    tells them apart.
+    """
 
     async def index(_request: web.Request) -> web.StreamResponse:
         page = webroot / "index.html"
@@ -40,5 +42,8 @@ def routes(webroot: Path = WEBROOT) -> list[web.AbstractRouteDef]:
         web.get("/room/{room}", index),
         web.get("/recordings", index),
         web.get("/recordings/{id}", index),
+        web.get("/upload", index),
+        web.get("/media", index),
+        web.get("/media/{id}", index),
         web.get("/assets/{name:.+}", asset),
     ]

@@ -28,10 +28,12 @@ class DeliveryRepository:
         self._clock = clock
 
     async def enter(
-        self, recording_id: str, files: Sequence[tuple[FileRow, str]]
+        self, recording_id: str, files: Sequence[tuple[FileRow, str]], *, below: str = ""
     ) -> tuple[DeliveryRow, ...]:
         """Write down files and their local paths as `waiting`, due now, instead of what the
-        recording had in the ledger. Raises BadValue when there is no such recording.
+        recording had in the ledger, as far as its local paths begin with `below`.
+
+        Raises BadValue when there is no such recording.
         """
         now = self._clock()
         rows = [
@@ -40,7 +42,10 @@ class DeliveryRepository:
         ]
         async with self._database.write() as connection:
             await connection.execute(
-                delete(deliveries).where(deliveries.c.recording_id == recording_id)
+                delete(deliveries).where(
+                    deliveries.c.recording_id == recording_id,
+                    deliveries.c.path.startswith(below, autoescape=True),
+                )
             )
             if rows:
                 await connection.execute(insert(deliveries), [asdict(row) for row in rows])

@@ -16,6 +16,14 @@ from storage.catalog.tables import media
 from storage.errors import BadValue
 
 MAX_PAGE_SIZE = 1000
+ORDERS = {
+    "newest": (media.c.created_at.desc(),),
+    "oldest": (media.c.created_at,),
+    "name": (func.lower(media.c.filename),),
+    "largest": (media.c.size.desc(),),
+    # what has no length yet comes last, in every database
+    "longest": (media.c.duration_seconds.is_(None), media.c.duration_seconds.desc()),
+}
 
 
 class MediaRepository:
@@ -45,13 +53,16 @@ class MediaRepository:
         tag: str | None = None,
         text: str | None = None,
         deleted: bool = False,
+        order: str = "newest",
         page: int = 1,
         limit: int = 50,
     ) -> Page[MediaRow]:
-        """Newest first; `text` is looked for in file names, whatever its case. Pages count from 1.
+        """In one of ORDERS; `text` is looked for in file names, whatever its case. Pages count from 1.
 
-        Raises BadValue for a page or limit (1 to 1000) that can't be.
+        Raises BadValue for an order, page or limit (1 to 1000) that can't be.
         """
+        if order not in ORDERS:
+            raise BadValue(f"`{order}` is not one of {', '.join(ORDERS)}")
         if page < 1 or not 1 <= limit <= MAX_PAGE_SIZE:
             raise BadValue(f"page {page} of {limit} is not possible")
         table = media.c
@@ -66,7 +77,7 @@ class MediaRepository:
             conditions.append(table.status == status)
         if text:
             conditions.append(func.lower(table.filename).contains(text.lower(), autoescape=True))
-        statement = select(media).where(*conditions).order_by(table.created_at.desc(), table.id)
+        statement = select(media).where(*conditions).order_by(*ORDERS[order], table.id)
         async with self._database.read() as connection:
             if tag is not None:  # JSON is asked differently by each database, and tags are few
                 rows = [row for row in await _rows(connection, statement) if tag in row.tags]

@@ -90,6 +90,16 @@ class UploadRepository:
         """What is `open` and should be over by `now`, oldest first."""
         return await self._find(uploads.c.status == "open", uploads.c.expires_at <= now)
 
+    async def ended(
+        self, statuses: Collection[str], after: datetime, before: datetime
+    ) -> tuple[UploadRow, ...]:
+        """What is in one of these and would have expired between two moments, oldest first."""
+        return await self._find(
+            uploads.c.status.in_(statuses),
+            uploads.c.expires_at >= after,
+            uploads.c.expires_at < before,
+        )
+
     async def update(
         self,
         session_id: str,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 
 from storage.catalog.database import Database
 from storage.catalog.rows import TrafficRow, UsageRow
-from storage.catalog.tables import recording_files, recordings, traffic
+from storage.catalog.tables import media, recording_files, recordings, traffic
 
 
 class UsageRepository:
@@ -18,7 +19,32 @@ class UsageRepository:
         self._database = database
 
     async def stored(self) -> tuple[UsageRow, ...]:
-        """What is stored now, by provider and room, in this order."""
+        """What recordings and the media library take now, by provider and room, in this order."""
+        rows = [*await self._media(), *await self._recordings()]
+        return tuple(sorted(rows, key=lambda row: (row.provider, row.room)))
+
+    async def _media(self) -> list[UsageRow]:
+        """Also what is in the trash; with what was made of each file."""
+        table = media.c
+        statement = select(
+            table.provider,
+            table.size,
+            table.duration_seconds,
+            table.derived,
+            table.captions,
+            table.renditions,
+        )
+        found: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
+        async with self._database.read() as connection:
+            async for row in await connection.stream(statement):
+                sizes = [row.size, *_made_sizes(row)]
+                found[row.provider].append((sum(sizes), len(sizes), row.duration_seconds or 0.0))
+        return [
+            UsageRow(provider, MEDIA_LIBRARY, *(sum(column) for column in zip(*files, strict=True)))
+            for provider, files in found.items()
+        ]
+
+    async def _recordings(self) -> list[UsageRow]:
         files, rooms = recording_files.c, recordings.c
         statement = (
             select(
@@ -30,14 +56,13 @@ class UsageRepository:
             )
             .join_from(recording_files, recordings)
             .group_by(files.provider, rooms.room)
-            .order_by(files.provider, rooms.room)
         )
         async with self._database.read() as connection:
             found = await connection.execute(statement)
-            return tuple(
+            return [
                 UsageRow(provider, room, int(size), count, float(seconds))
                 for provider, room, size, count, seconds in found
-            )
+            ]
 
     async def sharing(self, provider: str, key: str) -> int:
         """How many files are this very object."""
@@ -71,3 +96,12 @@ class UsageRepository:
                 )
                 if not changed.rowcount:
                     await connection.execute(insert(traffic).values(**key, bytes=count))
+
+
+def _made_sizes(row: Row[Any]) -> Iterator[int]:
+    """Of the objects that were made of a media file; JSON, which each database asks differently."""
+    for entry in (*row.derived, *row.captions):
+        yield entry.get("size", 0)
+    for rendition in row.renditions:
+        for entry in rendition.get("files", ()):
+            yield entry["size"]

@@ -21,6 +21,7 @@ from google.auth import exceptions as auth
 from urllib3 import exceptions as transport
 
 from storage.errors import (
+    BadParts,
     BucketMissing,
     ClockSkewed,
     CredentialsExpired,
@@ -85,6 +86,14 @@ REASONS: Final[Mapping[str, tuple[type[StoreUnavailable], str]]] = {
     "501": (EndpointWrong, "is not Google Cloud Storage: it does not know the call"),
     "507": (StoreFull, "has no room left"),
 }
+BAD_PARTS: Final = frozenset(
+    {
+        "invalidpart",
+        "invalidpartorder",
+        "entitytoosmall",
+        "malformedcompletemultipartuploadrequest",
+    }
+)
 # where the JSON interface has one reason for several things: a part of the message, the XML code
 BY_TEXT: Final[Mapping[str, str]] = {
     "bucket does not exist": "NoSuchBucket",
@@ -188,6 +197,8 @@ def refused(place: Place, doing: str, key: str, said: Refusal) -> StorageError:
 
 
 def _about_the_object(key: str, status: int, reason: str) -> StorageError | None:
+    if reason in BAD_PARTS:
+        return BadParts(f"the parts make no object {key!r}: one is missing, another, or too small")
     if reason == "nosuchupload" or status == 410:
         return UploadGone(f"there is no such upload of {key!r}")
     if status == 404 and reason != "nosuchbucket":

@@ -59,10 +59,32 @@ class GcsMultipart(GcsSigning):
         return _text(_parsed(answer), "UploadId")
 
     async def sign_part(
-        self, key: str, upload_id: str, number: int, life: timedelta
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        life: timedelta,
+        size: int | None = None,  # noqa: ARG002 can't be bound
     ) -> SignedRequest:
         query = {"partNumber": str(number), "uploadId": upload_id}
         return await self._sign("PUT", key, life, query=query)
+
+    async def parts(self, key: str, upload_id: str) -> tuple[Part, ...]:
+        check_key(key)
+        query = {"uploadId": upload_id}
+        found: list[Part] = []
+        while True:
+            call = Call(
+                "GET", self._bucket.xml_url(key), f"list parts of {key!r}", key, query=query
+            )
+            try:
+                page = _parsed(await self._bucket.ask(call))
+            except ObjectNotFound as error:
+                raise UploadGone(f"there is no such upload of {key!r}") from error
+            found += [_part(each) for each in page.iterfind("{*}Part")]
+            if page.findtext("{*}IsTruncated") != "true":
+                return tuple(sorted(found, key=lambda part: part.number))
+            query |= {"part-number-marker": _text(page, "NextPartNumberMarker")}
 
     async def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> ObjectInfo:
         check_key(key)
@@ -146,6 +168,12 @@ def _unfinished(found: ElementTree.Element) -> UnfinishedUpload:
     with understood():
         begun_at = datetime.fromisoformat(_text(found, "Initiated"))
     return UnfinishedUpload(_text(found, "Key"), _text(found, "UploadId"), begun_at)
+
+
+def _part(found: ElementTree.Element) -> Part:
+    with understood():
+        number, size = int(_text(found, "PartNumber")), int(_text(found, "Size"))
+    return Part(number, _text(found, "ETag"), size)
 
 
 def _parsed(answer: requests.Response) -> ElementTree.Element:

@@ -101,6 +101,18 @@ def keep(root: Path, key: str, upload_id: str, number: int, arrival: Arrival) ->
     return digest.hex()
 
 
+def listed(root: Path, key: str, upload_id: str) -> tuple[Part, ...]:
+    """The parts that have come. Raises UploadGone, StoreUnavailable."""
+    upload = find(root, key, upload_id)
+    with disk.translated("listing the parts of an upload"):
+        numbers = sorted(int(path.name) for path in upload.folder.glob("[0-9]" * 5))
+    found = []
+    for number in numbers:
+        with _part(upload, number) as (_, size, digest):
+            found.append(Part(number, digest, size))
+    return tuple(found)
+
+
 def complete(
     root: Path, key: str, upload_id: str, parts: Sequence[Part], cancelled: Cancelled
 ) -> ObjectInfo:

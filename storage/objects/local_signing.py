@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -49,6 +50,8 @@ class LocalSigner:
         self._secrets = [secret_for_objects(each) for each in (secret, *older_secrets)]
         self._clock = clock
         self._retrier = Retrier(COMPLETING)
+        # hears, of an object that comes by a form, its key and how many bytes are here so far
+        self.on_arrival: Callable[[str, int], None] = _unheard
 
     # --- signing ----------------------------------------------------------------------------------
 
@@ -93,16 +96,20 @@ class LocalSigner:
         return SignedForm(f"{self._base()}{PATH}", fields, _moment(grant.expires))
 
     async def sign_part(
-        self, key: str, upload_id: str, number: int, life: timedelta
+        self, key: str, upload_id: str, number: int, life: timedelta, size: int | None = None
     ) -> SignedRequest:
         """Raises BadParts, too, for a number that no part has."""
         check_key(key)
         local_parts.check_number(number)
         root = self.store.root
         await self.store.threads.run(lambda: local_parts.find(root, key, upload_id))
-        return self._request(
-            Grant("PUT", key, self._expiry(life), upload_id=upload_id, part=number)
-        )
+        expires = self._expiry(life)
+        grant = Grant("PUT", key, expires, upload_id=upload_id, part=number)
+        headers = {}
+        if size is not None:
+            headers["Content-Length"] = str(size)
+            grant = replace(grant, smallest=size, largest=size)
+        return self._request(grant, headers)
 
     # --- verifying --------------------------------------------------------------------------------
 
@@ -151,6 +158,11 @@ class LocalSigner:
                 lambda: local_parts.keep(root, key, upload_id, grant.part, arrival)
             )
 
+    async def parts(self, key: str, upload_id: str) -> tuple[Part, ...]:
+        check_key(key)
+        root = self.store.root
+        return await self.store.threads.run(lambda: local_parts.listed(root, key, upload_id))
+
     async def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> ObjectInfo:
         """Raises BadParts, too, when the parts make no object."""
         check_key(key)
@@ -187,6 +199,11 @@ class LocalSigner:
     def _base(self) -> str:
         base = self._base_url if isinstance(self._base_url, str) else self._base_url()
         return base.rstrip("/")
+
+
+def _unheard(key: str, size: int) -> None:
+    """Nobody wants to know."""
+    del key, size
 
 
 def _moment(seconds: float) -> datetime:

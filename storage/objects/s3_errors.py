@@ -15,6 +15,7 @@ from botocore import exceptions as said
 from botocore.parsers import ResponseParserError
 
 from storage.errors import (
+    BadParts,
     BadRange,
     BucketMissing,
     ClockSkewed,
@@ -69,6 +70,9 @@ ABOUT_KEYS: Final[Mapping[str, tuple[type[StorageError], str]]] = {
     "InvalidRange": (BadRange, "{key} has no bytes there"),
     "416": (BadRange, "{key} has no bytes there"),
     "NoSuchUpload": (UploadGone, "there is no such upload of {key}"),
+    "InvalidPart": (BadParts, "the parts make no object {key}: one is missing, or another"),
+    "InvalidPartOrder": (BadParts, "the parts make no object {key}: one was named twice"),
+    "EntityTooSmall": (BadParts, "the parts make no object {key}: one is too small"),
     "PreconditionFailed": (ObjectChanged, "{key} was replaced while it was read"),
     "412": (ObjectChanged, "{key} was replaced while it was read"),
 }

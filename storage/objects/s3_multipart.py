@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from storage.errors import (
+    BadParts,
     EndpointWrong,
     ObjectNotFound,
     StorageError,
@@ -45,14 +46,32 @@ class S3Multipart(S3Signing):
         return str(answer["UploadId"])
 
     async def sign_part(
-        self, key: str, upload_id: str, number: int, life: timedelta
+        self, key: str, upload_id: str, number: int, life: timedelta, size: int | None = None
     ) -> SignedRequest:
         check_key(key)
-        return await self._sign(
-            "upload_part", "PUT", life, {}, Key=key, UploadId=upload_id, PartNumber=number
-        )
+        asked: dict[str, Any] = {"Key": key, "UploadId": upload_id, "PartNumber": number}
+        headers = {}
+        if size is not None:
+            headers["Content-Length"] = str(size)
+            asked["ContentLength"] = size
+        return await self._sign("upload_part", "PUT", life, headers, **asked)
+
+    async def parts(self, key: str, upload_id: str) -> tuple[Part, ...]:
+        check_key(key)
+        found: list[Part] = []
+        more: dict[str, Any] = {}
+        while True:
+            answer = await self._listed(key, upload_id, **more)
+            found += [
+                Part(part["PartNumber"], part["ETag"], part["Size"])
+                for part in answer.get("Parts", ())
+            ]
+            if not answer.get("IsTruncated"):
+                return tuple(sorted(found, key=lambda part: part.number))
+            more = {"PartNumberMarker": answer["NextPartNumberMarker"]}
 
     async def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> ObjectInfo:
+        """Raises BadParts, too, when the parts make no object."""
         check_key(key)
         ordered = sorted(parts, key=lambda part: part.number)
         listed = [{"PartNumber": part.number, "ETag": part.etag} for part in ordered]
@@ -65,17 +84,23 @@ class S3Multipart(S3Signing):
                 UploadId=upload_id,
                 MultipartUpload={"Parts": listed},
             )
-        except (UploadGone, StoreUnavailable):
+        except (UploadGone, BadParts, StoreUnavailable):
             if not await self._holds(key, ordered):
-                await self._see_it_lives(key, upload_id)
+                await self._listed(key, upload_id)
                 raise
         return await self.head(key)
 
-    async def _see_it_lives(self, key: str, upload_id: str) -> None:
-        """Raises UploadGone for an upload that is over; some stores say "internal error" of one."""
+    async def _listed(self, key: str, upload_id: str, **more: Any) -> Mapping[str, Any]:
+        """A page of parts. Raises UploadGone for an upload that is over; some stores say "internal
+        error" when one is completed."""
         try:
-            await self._bucket.ask(
-                "list_parts", f"look at an upload of {key!r}", key, Key=key, UploadId=upload_id
+            return await self._bucket.ask(
+                "list_parts",
+                f"look at an upload of {key!r}",
+                key,
+                Key=key,
+                UploadId=upload_id,
+                **more,
             )
         except ObjectNotFound as error:
             raise UploadGone(f"there is no such upload of {key!r}") from error

@@ -101,13 +101,17 @@ class Multipart(Protocol):
         ...
 
     async def sign_part(
-        self, key: str, upload_id: str, number: int, life: timedelta
+        self, key: str, upload_id: str, number: int, life: timedelta, size: int | None = None
     ) -> SignedRequest:
-        """To send one part; its ETag is in the answer's header of that name."""
+        """To send one part, of exactly `size` bytes where the store can tell; its ETag is in the
+        answer's header of that name."""
         ...
 
     async def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> ObjectInfo:
-        """Make the object of these parts, in the order of their numbers. Again, it is the same."""
+        """Make the object of these parts, in the order of their numbers. Again, it is the same.
+
+        Raises BadParts when they make none.
+        """
         ...
 
     async def abort(self, key: str, upload_id: str) -> None:
@@ -116,4 +120,16 @@ class Multipart(Protocol):
 
     def unfinished(self, prefix: str = "") -> AsyncIterator[UnfinishedUpload]:
         """Uploads under way or left behind. Not known to every provider: then there are none."""
+        ...
+
+
+@runtime_checkable
+class PartLister(Protocol):
+    """An optional ability of a `Multipart`: to say which parts of an upload it has."""
+
+    async def parts(self, key: str, upload_id: str) -> tuple[Part, ...]:
+        """In the order of their numbers, each as it was sent last, with its size and ETag.
+
+        Raises BadKey, StoreUnavailable, UploadGone.
+        """
         ...

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from vercel.blob import HeadResult, head_blob
 
-from storage.errors import ObjectNotFound, UploadGone
+from storage.errors import BadParts, ObjectNotFound, StoreUnavailable, UploadGone
 from storage.objects.keys import check_key, check_metadata
 from storage.objects.signing import Part, SignedRequest, UnfinishedUpload
 from storage.objects.store import ObjectInfo
@@ -65,7 +65,7 @@ class VercelMultipart(VercelSigning):
 
     The answer to a part has its ETag in a JSON body (`{"etag": ...}`), not in a header. A part's
     URL is a permission to put the object: not only this part, and not only in parts. `abort` does
-    nothing and `unfinished` finds nothing.
+    nothing, `unfinished` finds nothing, and nobody tells which parts there are (no PartLister).
     """
 
     async def head(self, key: str) -> ObjectInfo:
@@ -80,7 +80,12 @@ class VercelMultipart(VercelSigning):
         return (await self._begin(key, content_type)).encoded()
 
     async def sign_part(
-        self, key: str, upload_id: str, number: int, life: timedelta
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        life: timedelta,
+        size: int | None = None,  # noqa: ARG002 can't be bound
     ) -> SignedRequest:
         check_key(key)
         upload = Upload.decoded(upload_id)
@@ -136,6 +141,11 @@ class VercelMultipart(VercelSigning):
             if not upload.made(found, parts):
                 raise
             return found.etag
+        except StoreUnavailable as error:
+            # the API has no word of its own for it: it answers "bad_request"
+            if type(error) is StoreUnavailable and not error.passing:
+                raise BadParts(f"{error}: see that all parts are named with their ETags") from None
+            raise
         return answer.get("etag", str)
 
     async def _ask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from itertools import count
 from typing import Any
 
@@ -72,10 +73,10 @@ async def test_a_lost_file_is_made_again_from_the_journals(
     storehouse: House, harm: str, catalog_away: bool
 ) -> None:
     """Also when the catalog is away at that very moment."""
-    right = storehouse.catalog.deliveries.enter
+    right = storehouse.catalog.deliveries.strike
 
-    async def refuse(*_place: Any) -> tuple[DeliveryRow, ...]:
-        storehouse.catalog.deliveries.enter = right  # type: ignore[method-assign]
+    async def refuse(_ids: Collection[str]) -> None:
+        storehouse.catalog.deliveries.strike = right  # type: ignore[method-assign]
         raise CatalogUnavailable("the database is away")
 
     async def sleep(_seconds: float) -> None:
@@ -84,7 +85,7 @@ async def test_a_lost_file_is_made_again_from_the_journals(
             (path,) = local_copies(storehouse, recording_id)
             path.write_bytes(b"other bytes") if harm == "changed" else path.unlink()
             if catalog_away:
-                storehouse.catalog.deliveries.enter = refuse  # type: ignore[method-assign]
+                storehouse.catalog.deliveries.strike = refuse  # type: ignore[method-assign]
 
     storehouse.store.down = True
     service = storehouse.another_service(sleep=sleep)

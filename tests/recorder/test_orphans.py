@@ -36,7 +36,7 @@ class PartsStore(FlakyStore):
         return upload_id
 
     async def sign_part(
-        self, key: str, upload_id: str, number: int, life: timedelta
+        self, key: str, upload_id: str, number: int, life: timedelta, size: int | None = None
     ) -> SignedRequest:
         raise StoreUnavailable("nothing is signed here")
 
@@ -126,6 +126,21 @@ async def test_what_is_old_is_aborted(storehouse: House, parts: PartsStore) -> N
     storehouse.now += timedelta(seconds=1)
     assert await orphans(storehouse).look() == 2
     assert parts.keys == [f"{KEY_ROOT}new/RC/FI.webm"]
+
+
+async def test_users_files_are_old_when_their_sessions_are_over(
+    storehouse: House, parts: PartsStore
+) -> None:
+    going_on = await parts.begin("media/MF_1/original.mp4", "video/mp4")
+    await parts.begin("media/MF_2/original.mp4", "video/mp4")
+    storehouse.now += ORPHAN_AGE * 3
+
+    async def alive() -> frozenset[str]:
+        return frozenset({going_on})
+
+    chore = Orphans(storehouse.depots, clock=lambda: storehouse.now, alive=alive)
+    assert await chore.look() == 1
+    assert parts.keys == ["media/MF_1/original.mp4"]
 
 
 async def test_what_is_not_a_recordings_is_let_be(storehouse: House, parts: PartsStore) -> None:

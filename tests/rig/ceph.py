@@ -171,6 +171,16 @@ class Radosgw:
         self.allow(bucket, user, "s3:GetObject", "s3:ListBucket")
         return user
 
+    def allow_pages(self, bucket: str, *origins: str) -> None:
+        """Let scripts of these pages use the bucket: its CORS settings."""
+        rule = {
+            "AllowedOrigins": list(origins),
+            "AllowedMethods": ["GET", "HEAD", "PUT", "POST"],
+            "AllowedHeaders": ["*"],
+            "ExposeHeaders": ["ETag"],
+        }
+        self.client.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+
     def empty(self, bucket: str) -> None:
         """Remove every object, version and unfinished upload of a bucket."""
         listed = self.client.list_object_versions(Bucket=bucket)

@@ -8,6 +8,7 @@
 - Resumable uploads can be cancelled, tell that they are complete, and keep of what arrived before a
   cut whole multiples of 256 KiB.
 - Pages of lists, ranges past the end, and the text of a 404.
+- Pages of other origins (CORS), if the bucket's settings let them.
 
 Everything else is the emulator's answer. That has one thread: a request goes to it when all of it is
 here, and its answer is taken before any of it goes on, so that a slow client stops nobody else.
@@ -85,11 +86,26 @@ class GcsFront:
             if request.transport is not None:  # the client may have been the one who left
                 request.transport.abort()
             return web.Response(status=500)
+        reply.headers.update(self._cors(request))
         return await _sent(request, reply)
+
+    def _cors(self, request: web.BaseRequest) -> dict[str, str]:
+        """What pages of other origins hear, as the settings of the bucket have it."""
+        origin = request.headers.get("Origin")
+        if origin not in self.manners.origins:
+            return {}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT",
+            "Access-Control-Allow-Headers": "Content-Type, Range",
+            "Access-Control-Expose-Headers": "ETag, Content-Range",
+        }
 
     async def _answer(self, incoming: Incoming) -> Reply:
         if not incoming.whole and "upload_id" not in incoming.query:
             raise Cut
+        if incoming.method == "OPTIONS":
+            return Reply.of_json(200, {})
         if incoming.path == "/token":
             return self._token(incoming)
         if not incoming.path.startswith(JSON_INTERFACE):

@@ -21,6 +21,7 @@ class Manners:
     cutting: int | None = None  # bytes of the next chunk of an upload before the connection ends
     rewrites: int = 1  # calls that a copy takes
     granted: tuple[str, ...] | None = None  # permissions; None: all that are asked for
+    origins: tuple[str, ...] = ()  # whose pages may use the bucket by script (its CORS settings)
 
 
 @dataclass(frozen=True, slots=True)

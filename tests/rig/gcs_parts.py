@@ -34,6 +34,20 @@ class Upload:
         self.parts[number] = content
         return _etag(content)
 
+    def listed(self, after: int, most: int) -> str:
+        """A page in XML of the parts whose numbers come after one."""
+        numbers = sorted(number for number in self.parts if number > after)
+        lines = [
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(_etag(self.parts[number]))}</ETag>"
+            f"<Size>{len(self.parts[number])}</Size></Part>"
+            for number in numbers[:most]
+        ]
+        more = len(numbers) > most
+        lines.append(f"<IsTruncated>{str(more).lower()}</IsTruncated>")
+        if more:
+            lines.append(f"<NextPartNumberMarker>{numbers[most - 1]}</NextPartNumberMarker>")
+        return document("ListPartsResult", "".join(lines))
+
     def joined(self, listed: bytes) -> bytes:
         """The content of the parts that a client lists."""
         chosen = [

@@ -52,6 +52,8 @@ class XmlInterface:
                 return self._begin(key, incoming.headers)
             case "POST", found, False if found == {"uploadId"}:
                 return await self._complete(key, incoming)
+            case "GET", found, False if found == {"uploadId"}:
+                return self._parts(key, incoming.query)
             case "DELETE", found, False if found == {"uploadId"}:
                 self.uploads.end(key, incoming.query["uploadId"])
                 return Reply(204)
@@ -110,6 +112,11 @@ class XmlInterface:
         await self._emulator.store(key, upload.content_type, upload.metadata, content)
         self.uploads.end(key, upload_id)
         return _document("CompleteMultipartUploadResult", f"<Key>{escape(key)}</Key>")
+
+    def _parts(self, key: str, query: Mapping[str, str]) -> Reply:
+        upload = self.uploads.find(key, query["uploadId"])
+        page = upload.listed(int(query.get("part-number-marker", "0")), self._manners.page)
+        return Reply.of(200, page, "application/xml")
 
     def _list(self, query: Mapping[str, str]) -> Reply:
         after = (query.get("key-marker", ""), query.get("upload-id-marker", ""))

@@ -14,18 +14,28 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from recorder.chunks.copies import ClientCopies
+from recorder.chunks.places import chunks_root
+from recorder.chunks.store import ChunkLimits, ChunkStore
 from recorder.delivery import Deliverer
 from recorder.diskspace import DiskSpace
 from recorder.errors import JobFailed
 from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.journals import journals_root
+from recorder.media.library import MediaLibrary
+from recorder.media.limits import MediaLimits
 from recorder.rendering import Renderer
-from recorder.service import RecordingService
+from recorder.service import CLOSE_PATIENCE, RecordingService
 from recorder.targets import Targets
+from recorder.uploads.finishing import Admission
+from recorder.uploads.service import Uploads
+from recorder.uploads.spool import Spool
+from recorder.uploads.tus import TusUploads
 from signaling.accesslog import AccessLog
 from signaling.auth import TokenAuthority, VideoGrants
 from signaling.automatic import AutomaticRecording
 from signaling.calls import CallLog
+from signaling.jobs import SubprocessJobs
 from signaling.links import LinkSigner
 from signaling.live import LiveStreams
 from signaling.metrics import Counters
@@ -36,7 +46,7 @@ from signaling.rest.routes import build_application
 from signaling.rest.services import Lifecycle, Services
 from signaling.room_settings import RoomBook
 from signaling.settings import Settings, load_settings
-from signaling.stores import open_depots
+from signaling.stores import open_depots, upload_limits, upload_origins
 from signaling.traffic import Traffic
 from signaling.watching import Watching
 from signaling.webhooks import Outbox, Webhooks
@@ -236,11 +246,19 @@ async def _answer(response: ClientResponse) -> Answer:
 
 @asynccontextmanager
 async def house(
-    data_dir: Path, stores: Mapping[str, ObjectStore] | None = None, **settings: str
+    data_dir: Path,
+    stores: Mapping[str, ObjectStore] | None = None,
+    *,
+    admission: Admission | None = None,
+    patience: float = CLOSE_PATIENCE,
+    **settings: str,
 ) -> AsyncIterator[House]:
-    """`stores` stand in for those that the settings would open."""
+    """`stores` stand in for those that the settings would open, `admission` for the media library
+    where uploads end. `patience` in seconds is for what is still being finished at the end.
+    """
     flags = {"data_dir": str(data_dir), **settings}
-    opened = _services(load_settings(flags, env_file=None), stores or {})
+    loaded = load_settings(flags, env_file=None)
+    opened = _services(loaded, stores or {}, admission, patience)
     async with opened as (services, doors, media):
         app = build_application(services, (), webroot=data_dir / "webroot")
         server = TestServer(app)
@@ -257,7 +275,10 @@ async def house(
 
 @asynccontextmanager
 async def _services(
-    settings: Settings, stores: Mapping[str, ObjectStore]
+    settings: Settings,
+    stores: Mapping[str, ObjectStore],
+    admission: Admission | None,
+    patience: float,
 ) -> AsyncIterator[tuple[Services, Doors, FakeMediaPlane]]:
     await migrate(settings.database)
     catalog = await Catalog.open(settings.database)
@@ -270,6 +291,23 @@ async def _services(
     space = DiskSpace(settings.data_dir, settings.disk_low_mb << 20)
     root, jobs = journals_root(settings.data_dir), NoJobs()
     deliverer = Deliverer(catalog, depots, root, clock=_now)
+    chunks = ChunkStore(
+        chunks_root(root),
+        ChunkLimits(
+            settings.recording_chunk_max_mb << 20,
+            round(settings.recording_chunks_max_gb * (1 << 30)),
+        ),
+        space,
+    )
+    copies = ClientCopies(
+        catalog,
+        chunks,
+        deliverer,
+        SubprocessJobs(),
+        root,
+        clock=_now,
+        timeout=timedelta(seconds=settings.upload_session_timeout),
+    )
     recordings = RecordingService(
         media=media,
         catalog=catalog,
@@ -279,24 +317,51 @@ async def _services(
         clock=_now,
         space=space,
         targets=Targets(depots, root),
+        copies=copies,
+        close_patience=patience,
     )
     calls, room_book, lifecycle = CallLog(catalog, recordings), RoomBook(catalog.rooms), Lifecycle()
     catalog.recordings.announce = Outbox(settings.webhook_urls, _now)
     media.set_event_handler(recordings.handle)  # type: ignore[arg-type]
+    local_objects = LocalSigner(store, "", KEYS["key"].encode())
+    library = MediaLibrary(
+        catalog,
+        depots,
+        SubprocessJobs(),
+        root / ".media",
+        clock=_now,
+        limits=MediaLimits(formats=settings.allowed_video_formats),
+    )
+    uploads = Uploads(
+        catalog,
+        depots,
+        admission or library,
+        upload_limits(settings),
+        clock=_now,
+        local=local_objects,
+        space=space,
+    )
+    local_objects.on_arrival = uploads.form_arrived
     services = Services(
         settings=settings,
         authority=TokenAuthority(KEYS),
         links=LinkSigner(KEYS),
         catalog=catalog,
         depots=depots,
-        local_objects=LocalSigner(store, "", KEYS["key"].encode()),
+        local_objects=local_objects,
         playback=Playback(settings, depots),
         traffic=Traffic(catalog, _now),
         space=space,
         media=media,
         recordings=recordings,
+        chunks=chunks,
+        copies=copies,
         live=LiveStreams(settings.data_dir, space, keep_free=0),
         renderer=Renderer(catalog, deliverer, jobs, root, clock=_now),
+        uploads=uploads,
+        upload_origins=upload_origins(settings),
+        tus=TusUploads(uploads, catalog.uploads, Spool(root / ".uploads"), space),
+        library=library,
         calls=calls,
         room_book=room_book,
         automatic=AutomaticRecording(
@@ -318,9 +383,13 @@ async def _services(
             await services.webhooks.close()
             await services.watching.close()
             await services.automatic.close()
+            await services.uploads.close()
+            await services.library.close()
             await services.renderer.close()
             await services.live.close()
+            await copies.close()
             await recordings.close()
+            chunks.close()
         await catalog.close()
 
 

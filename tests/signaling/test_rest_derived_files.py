@@ -335,3 +335,13 @@ def test_pages_may_load_pictures_and_segments_from_the_bucket() -> None:
     for directive in ("media-src", "img-src", "connect-src"):
         assert "https://bucket.test" in policy[directive].split()
     assert "https://bucket.test" not in policy["default-src"]
+    assert "https://bucket.test" not in policy["form-action"]
+
+
+def test_pages_may_send_files_to_the_bucket_and_load_nothing_from_there() -> None:
+    policy = dict(
+        part.split(" ", 1)
+        for part in content_security_policy((), ("https://bucket.test",)).split("; ")
+    )
+    allowed = {name for name, sources in policy.items() if "https://bucket.test" in sources}
+    assert allowed == {"connect-src", "form-action"}

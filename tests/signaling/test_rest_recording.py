@@ -133,7 +133,6 @@ async def test_of_which_kinds_journals_are_made(
     [
         ({"mode": 5}, "bad_mode"),
         ({"mode": "room"}, "bad_mode"),
-        ({"mode": "client"}, "mode_not_built"),
         ({"layout": "../../etc/passwd"}, "bad_layout"),
         ({"audioOnly": "yes"}, "bad_audio_only"),
         ({"audioOnly": 1}, "bad_audio_only"),

@@ -38,6 +38,13 @@ SMALLEST = 5 << 20
 CONTENT = bytes(range(256)) * 1000
 
 
+class NoCopies:
+    """Nobody sends what their browser recorded."""
+
+    def watch_senders(self, is_sending: Callable[[str], bool]) -> None:
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class FewServices:
     """As much of `Services` as these routes use."""
@@ -46,6 +53,8 @@ class FewServices:
     settings: Settings
     playback: Playback
     counters: Counters
+    copies: NoCopies
+    upload_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +170,7 @@ async def opened_desk(folder: Path) -> AsyncIterator[Desk]:
     signer = LocalSigner(store, lambda: url, SECRET, clock=clock)
     settings = load_settings({"data_dir": str(folder)}, env_file=None)
     services: Any = FewServices(
-        signer, settings, Playback(settings, open_depots(settings)), Counters()
+        signer, settings, Playback(settings, open_depots(settings)), Counters(), NoCopies()
     )
     runner = GuardedRunner(
         build_application(services, (), webroot=folder / "webroot"),

@@ -13,7 +13,14 @@ import pytest
 
 from recorder.retention import RetentionPolicy, Rule
 from signaling.settings import Settings, load_settings
-from signaling.stores import b2_region, media_origins, open_depots, open_store, retention_policy
+from signaling.stores import (
+    b2_region,
+    media_origins,
+    open_depots,
+    open_store,
+    retention_policy,
+    upload_origins,
+)
 from storage.errors import StoreMisconfigured
 from storage.objects import FormSigner, LocalFiles, LocalStore, Multipart, Signer
 
@@ -26,6 +33,7 @@ B2 = {
 }
 GCS = {"recording_gcs_bucket": "bucket", "storage_emulator_host": "http://127.0.0.1:9"}
 VERCEL = {"blob_read_write_token": "vercel_blob_rw_store1234_secret"}
+MAIN_S3 = {"recording_storage_provider": "s3"}
 CDN = {"cdn_url": "https://media.example.com/v1"}
 
 LIFE = timedelta(hours=2)
@@ -218,6 +226,29 @@ def test_media_origins(tmp_path: Path, flags: dict[str, str], origins: tuple[str
 
 
 @pytest.mark.parametrize(
+    ("flags", "origins"),
+    [
+        ({}, ()),
+        (B2, ()),  # configured, but not where new files go
+        ({**S3, **MAIN_S3}, ("https://*.amazonaws.com",)),
+        ({**S3, **MAIN_S3, "recording_playback": "proxy"}, ("https://*.amazonaws.com",)),
+        ({**GCS, "recording_storage_provider": "gcs"}, ("http://127.0.0.1:9",)),
+        ({**VERCEL, "recording_storage_provider": "vercel-blob"}, ("https://vercel.com",)),
+        (
+            {
+                **VERCEL,
+                "recording_storage_provider": "vercel-blob",
+                "vercel_blob_api_url": "http://127.0.0.1:9/api",
+            },
+            ("http://127.0.0.1:9",),
+        ),
+    ],
+)
+def test_upload_origins(tmp_path: Path, flags: dict[str, str], origins: tuple[str, ...]) -> None:
+    assert upload_origins(settings(tmp_path, **flags)) == origins
+
+
+@pytest.mark.parametrize(
     "flags",
     [
         S3,
@@ -242,6 +273,10 @@ async def test_signed_links_lead_to_where_media_may_come_from(
     link = (await store.sign_get("key", LIFE)).url
     (origin,) = media_origins(given)
     assert fits(origin, link), link
+    assert isinstance(store, FormSigner)
+    form = (await store.sign_post("key", LIFE, "video/mp4", largest=1)).url
+    (to,) = upload_origins(settings(tmp_path, **flags, **keys, **MAIN_S3))
+    assert fits(to, form), form
     await store.close()
 
 

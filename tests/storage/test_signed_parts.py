@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from storage.errors import StorageError, StoreMisconfigured, UploadGone
-from storage.objects import Part
+from storage.errors import BadParts, StorageError, StoreMisconfigured, UploadGone
+from storage.objects import Part, PartLister
 from tests.storage.contents import WEBM, counting, cut_into, keys, read, streamed
 from tests.storage.signing_stores import (
     REFUSED,
@@ -122,9 +122,9 @@ async def test_completing_late_does_not_bring_back_what_was_replaced(signing: Si
 async def test_a_part_that_was_not_sent_makes_no_object(signing: Signing) -> None:
     upload_id = await signing.signer.begin("a", WEBM)
     first, second, _ = await send_all(signing, "a", upload_id)
-    with pytest.raises(StorageError):
+    with pytest.raises(BadParts):
         await signing.signer.complete("a", upload_id, [first, second, Part(4, second.etag)])
-    with pytest.raises(StorageError):
+    with pytest.raises(BadParts):
         await signing.signer.complete("a", upload_id, [first, Part(2, first.etag)])
     assert await keys(signing.store) == []
     await signing.signer.abort("a", upload_id)
@@ -163,6 +163,58 @@ async def test_unfinished_uploads_are_found_by_the_beginning_of_their_keys(
     assert await unfinished(signing) == []
 
 
+# --- telling what has come ------------------------------------------------------------------------
+
+
+def lister(signing: Signing) -> PartLister:
+    assert isinstance(signing.signer, PartLister)
+    return signing.signer
+
+
+@TELLING
+async def test_the_parts_that_have_come_are_listed_as_they_were_sent_last(
+    signing: Signing,
+) -> None:
+    upload_id = await signing.signer.begin("комната/a b", WEBM)
+    assert await lister(signing).parts("комната/a b", upload_id) == ()
+    first, second, third = cut_into(CONTENT, PART)
+    await send_part(signing, "комната/a b", upload_id, 3, third)
+    await send_part(signing, "комната/a b", upload_id, 1, third)
+    await send_part(signing, "комната/a b", upload_id, 1, first)
+
+    listed = await lister(signing).parts("комната/a b", upload_id)
+
+    assert [(part.number, part.size) for part in listed] == [(1, len(first)), (3, len(third))]
+    await send_part(signing, "комната/a b", upload_id, 2, second)
+    all_of_them = await lister(signing).parts("комната/a b", upload_id)
+    await signing.signer.complete("комната/a b", upload_id, all_of_them)
+    assert await read(signing.store, "комната/a b") == CONTENT
+
+
+@TELLING
+async def test_an_upload_that_is_over_has_no_parts_to_list(signing: Signing) -> None:
+    given_up = await signing.signer.begin("a", WEBM)
+    await signing.signer.abort("a", given_up)
+    done = await signing.signer.begin("b", WEBM)
+    await signing.signer.complete("b", done, await send_all(signing, "b", done))
+    for key, upload_id in (("a", given_up), ("b", done)):
+        with pytest.raises(UploadGone):
+            await lister(signing).parts(key, upload_id)
+
+
+@pytest.mark.parametrize("kind", ["gcs"])  # where pages can be made small
+async def test_lists_of_parts_longer_than_a_page_are_whole(
+    signing: Signing, servers: Servers
+) -> None:
+    servers.gcs.manners.page = 2
+    upload_id = await signing.signer.begin("a", WEBM)
+    for number in range(1, 6):
+        await send_part(signing, "a", upload_id, number, b"part")
+    listed = await lister(signing).parts("a", upload_id)
+    assert [part.number for part in listed] == [1, 2, 3, 4, 5]
+    await signing.signer.abort("a", upload_id)
+
+
 # --- attackers who hold the link of a part --------------------------------------------------------
 
 
@@ -194,6 +246,17 @@ async def test_a_link_for_one_part_sends_no_other_and_makes_no_object(signing: S
     assert await keys(signing.store) == []
     await signing.signer.abort("a", upload_id)
     await signing.signer.abort("a", other_id)
+
+
+@pytest.mark.parametrize("kind", ["local", "s3", "b2"])  # the others can't be told
+async def test_a_link_for_a_part_of_one_size_takes_no_other(signing: Signing) -> None:
+    upload_id = await signing.signer.begin("a", WEBM)
+    signed = await signing.signer.sign_part("a", upload_id, 1, HOUR, 7)
+    for body in (b"longer than seven", b"less"):
+        assert 400 <= (await signing.send(signed, body)).status < 500
+    assert await lister(signing).parts("a", upload_id) == ()
+    assert (await signing.send(signed, b"content")).done
+    await signing.signer.abort("a", upload_id)
 
 
 async def test_a_link_of_somebody_with_another_secret_sends_no_part(signing: Signing) -> None:

@@ -107,6 +107,8 @@ export interface RecordingProgress {
   /** Why no more came, once nothing comes any more: "host", "max_duration", ... */
   endReason?: string | null;
   renders?: Render[];
+  /** What participants' browsers have sent of their own recordings. */
+  chunks?: { participantId: string; status?: string }[];
 }
 
 export type RecordingMode = "tracks" | "composite";
@@ -156,6 +158,8 @@ export class ApiError extends Error {
     message: string,
     readonly status: number,
     readonly details: unknown = null,
+    /** When the server wants to be asked again, in seconds. */
+    readonly retryAfter: number | null = null,
   ) {
     super(message);
     this.name = "ApiError";
@@ -168,7 +172,7 @@ interface Call {
   signal?: AbortSignal;
 }
 
-async function request<T>(method: string, path: string, call: Call = {}): Promise<T> {
+export async function request<T>(method: string, path: string, call: Call = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (call.token) headers.Authorization = `Bearer ${call.token}`;
   if (call.body) headers["Content-Type"] = "application/json";
@@ -186,11 +190,12 @@ async function request<T>(method: string, path: string, call: Call = {}): Promis
     throw new ApiError("unreachable", "The server did not answer.", 0);
   }
   if (response.status === 204) return undefined as T;
-  return unwrap<T>(response.status, await response.text());
+  const retryAfter = Number(response.headers.get("Retry-After"));
+  return unwrap<T>(response.status, await response.text(), retryAfter || null);
 }
 
 /** Opens the `{success, data | error}` envelope; throws `ApiError` for everything but success. */
-export function unwrap<T>(status: number, text: string): T {
+export function unwrap<T>(status: number, text: string, retryAfter: number | null = null): T {
   let answer: unknown;
   try {
     answer = JSON.parse(text);
@@ -200,7 +205,7 @@ export function unwrap<T>(status: number, text: string): T {
   if (isRecord(answer) && answer.success === true) return answer.data as T;
   if (isRecord(answer) && isRecord(answer.error)) {
     const { code, message, details } = answer.error;
-    throw new ApiError(String(code), String(message), status, details ?? null);
+    throw new ApiError(String(code), String(message), status, details ?? null, retryAfter);
   }
   if (status >= 502 && status <= 504) {
     throw new ApiError("unreachable", "The server is not running behind its proxy.", status);

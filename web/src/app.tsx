@@ -6,6 +6,10 @@ import { Centred } from "./ui/Frame";
 
 const RoomPage = lazy(() => import("./call/RoomPage"));
 const RecordingsPage = lazy(() => import("./recordings/RecordingsPage"));
+const UploadPage = lazy(() => import("./media/UploadPage"));
+const LibraryPage = lazy(() => import("./media/LibraryPage"));
+const MediaPage = lazy(() => import("./media/MediaPage"));
+const CopyDock = lazy(() => import("./copies/CopyDock"));
 const RecordingPage = lazy(() => import("./recordings/RecordingPage"));
 
 export function App() {
@@ -23,14 +27,28 @@ export function App() {
       {route.page === "room" && <RoomPage key={route.room} room={route.room} />}
       {route.page === "recordings" && <RecordingsPage />}
       {route.page === "recording" && <RecordingPage key={route.id} id={route.id} />}
+      {route.page === "upload" && <UploadPage />}
+      {route.page === "library" && <LibraryPage />}
+      {route.page === "media" && <MediaPage key={route.id} id={route.id} />}
       {route.page === "missing" && <Missing />}
+      {route.page !== "room" && (
+        <Suspense fallback={null}>
+          <CopyDock />
+        </Suspense>
+      )}
     </Suspense>
   );
 }
 
 function titleOf(page: string): string {
   if (page === "home") return "mediaserver";
-  const names: Record<string, string> = { recordings: "Recordings", recording: "Recording" };
+  const names: Record<string, string> = {
+    recordings: "Recordings",
+    recording: "Recording",
+    upload: "Upload",
+    library: "Media",
+    media: "Media",
+  };
   return `${names[page] ?? page} · mediaserver`;
 }
 

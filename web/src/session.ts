@@ -25,6 +25,8 @@ export interface Seat {
   joined: boolean;
   microphone: boolean;
   camera: boolean;
+  /** This browser records too, while the call is recorded. */
+  localCopy?: boolean;
 }
 
 export interface Invite {
@@ -38,9 +40,12 @@ export type LandingLink =
 type Box = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
 const SIGN_IN = "mediaserver.token";
+const MEDIA = "mediaserver.mediaToken";
 const SEAT = "mediaserver.seat.";
 const LAST_ROOM = "mediaserver.lastRoom";
 const INVITE = "mediaserver.invite.";
+/** A token that lasts no longer than this is made anew before it is used. */
+const EXPIRES_SOON_MS = 5 * 60_000;
 
 /** What the fragment of a link carries: `#token=...` or `#invite=CODE&room=NAME`. */
 export function readLink(hash: string): LandingLink {
@@ -148,10 +153,12 @@ export class Session {
   }
 
   signIn(token: string): void {
+    this.browser.removeItem(MEDIA);
     this.write(this.browser, SIGN_IN, token);
   }
 
   signOut(): void {
+    this.browser.removeItem(MEDIA);
     this.write(this.browser, SIGN_IN, null);
   }
 
@@ -203,6 +210,16 @@ export class Session {
   /** The token for the library: the host's sign-in, else the seat this tab took last. */
   libraryToken(): string | null {
     return this.signInToken() ?? this.lastSeat()?.token ?? null;
+  }
+
+  /** A token with an identity for the media library, made from the sign-in; null when it is over. */
+  mediaToken(): string | null {
+    const token = this.browser.getItem(MEDIA);
+    return token === null || isExpired(token, this.now() + EXPIRES_SOON_MS) ? null : token;
+  }
+
+  keepMediaToken(token: string): void {
+    this.browser.setItem(MEDIA, token);
   }
 
   private write(box: Box, key: string, value: string | null): void {

@@ -13,6 +13,7 @@ import { useNotices } from "./notices";
 import { SoundGate } from "./SoundGate";
 import { Stage } from "./Stage";
 import { type CallPhase, useCall } from "./useCall";
+import { useLocalCopy } from "./useLocalCopy";
 import { useRecordingNews } from "./useRecordingNews";
 
 interface CallProps {
@@ -57,14 +58,16 @@ function InCall({ room, seat, phase, news, tryNow, leave, onProblem }: InCallPro
   const [seen, setSeen] = useState(0);
   const messages = chat.chatMessages;
   const host = canHost(seat);
-  useRecordingNews(room, phase.kind === "connected", news.add);
+  const connected = phase.kind === "connected";
+  useRecordingNews(room, connected, news.add);
+  const copy = useLocalCopy(room, seat, connected, onProblem);
   useEffect(() => {
     if (chatOpen) setSeen(messages.length);
   }, [chatOpen, messages.length]);
 
   return (
     <main className="call" data-phase={phase.kind} data-testid="call">
-      <CallHeader room={room} name={seat.room} host={host} />
+      <CallHeader room={room} name={seat.room} host={host} copy={copy} />
       <ConnectionBanner phase={phase} onTryNow={tryNow} />
       <div className="call-body">
         <Stage />
@@ -88,6 +91,7 @@ function InCall({ room, seat, phase, news, tryNow, leave, onProblem }: InCallPro
         name={seat.room}
         ready={phase.kind === "connected" || phase.kind === "reconnecting"}
         host={host}
+        copy={copy}
         unread={chatOpen ? 0 : Math.max(0, messages.length - seen)}
         chatOpen={chatOpen}
         onChat={() => setChatOpen((open) => !open)}

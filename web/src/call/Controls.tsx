@@ -5,6 +5,7 @@ import { session } from "../state";
 import { ControlButton } from "./ControlButton";
 import { useMediaOf } from "./hooks";
 import { RecordButton } from "./RecordButton";
+import type { LocalCopy } from "./useLocalCopy";
 
 interface ControlsProps {
   room: Room;
@@ -12,6 +13,7 @@ interface ControlsProps {
   /** False until the call stands: nothing can be sent before. */
   ready: boolean;
   host: boolean;
+  copy: LocalCopy | null;
   unread: number;
   chatOpen: boolean;
   onChat: () => void;
@@ -22,7 +24,7 @@ interface ControlsProps {
 const CAN_SHARE = typeof navigator.mediaDevices?.getDisplayMedia === "function";
 
 export function Controls(props: ControlsProps) {
-  const { room, name, ready, host, unread, chatOpen, onProblem } = props;
+  const { room, name, ready, host, copy, unread, chatOpen, onProblem } = props;
   const me = room.localParticipant;
   useMediaOf(me);
   const mayPublish = me.permissions?.canPublish !== false;
@@ -39,7 +41,7 @@ export function Controls(props: ControlsProps) {
         count={unread}
         onClick={props.onChat}
       />
-      {host && <RecordButton {...{ room, name, ready, onProblem }} />}
+      {host && <RecordButton {...{ room, name, ready, copy, onProblem }} />}
       <ControlButton
         testId="leave"
         icon="leave"

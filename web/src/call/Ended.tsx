@@ -1,3 +1,5 @@
+import { CopyList } from "../copies/CopyList";
+import { useCopies } from "../copies/useCopies";
 import type { Explained } from "../explain";
 import { Link } from "../router";
 import { Centred } from "../ui/Frame";
@@ -10,6 +12,7 @@ interface EndedProps {
 }
 
 export function Ended({ room, why, onRejoin }: EndedProps) {
+  const copies = useCopies();
   return (
     <Centred>
       <h1>{why ? "The call has stopped" : "You left the call"}</h1>
@@ -18,6 +21,7 @@ export function Ended({ room, why, onRejoin }: EndedProps) {
       ) : (
         <p className="muted">“{room}” stays open for the others. You can come back any time.</p>
       )}
+      {copies.length > 0 && <CopyList shown={copies} />}
       <div className="row">
         <button type="button" className="button primary" onClick={onRejoin} data-testid="rejoin">
           {why ? "Try again" : "Join again"}

@@ -6,6 +6,7 @@ import { Icon } from "../ui/Icon";
 import { RecordOptions } from "./RecordOptions";
 import { RoomSettingsDialog } from "./RoomSettingsDialog";
 import type { RecordState } from "./recording";
+import type { LocalCopy } from "./useLocalCopy";
 import { useRecorder } from "./useRecorder";
 
 const WORDS: Record<RecordState["phase"], { label: string; caption: string }> = {
@@ -19,10 +20,11 @@ interface RecordButtonProps {
   room: Room;
   name: string;
   ready: boolean;
+  copy: LocalCopy | null;
   onProblem: (what: Explained) => void;
 }
 
-export function RecordButton({ room, name, ready, onProblem }: RecordButtonProps) {
+export function RecordButton({ room, name, ready, copy, onProblem }: RecordButtonProps) {
   const [choice, setChoice] = useState<RecordingChoice | null>(null);
   const [open, setOpen] = useState<"nothing" | "options" | "settings">("nothing");
   const caret = useRef<HTMLButtonElement>(null);
@@ -81,6 +83,7 @@ export function RecordButton({ room, name, ready, onProblem }: RecordButtonProps
         <RecordOptions
           room={name}
           choice={choice}
+          copy={copy}
           onChoice={setChoice}
           onSettings={() => setOpen("settings")}
           onClose={close}

@@ -1,13 +1,17 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 import { type RecordingChoice, type RoomSettings, roomSettings } from "../api";
 import { LAYOUTS } from "../recordings/renders";
 import { session } from "../state";
 import { Check, Choice } from "../ui/Check";
 import { Icon } from "../ui/Icon";
+import { Panel } from "../ui/Panel";
+import { LocalCopyCheck } from "./LocalCopyChip";
+import type { LocalCopy } from "./useLocalCopy";
 
 interface RecordOptionsProps {
   room: string;
   choice: RecordingChoice | null;
+  copy: LocalCopy | null;
   onChoice: (choice: RecordingChoice) => void;
   onSettings: () => void;
   onClose: () => void;
@@ -17,39 +21,19 @@ const USUAL: RecordingChoice = { mode: "tracks", layout: "grid", audioOnly: fals
 
 /** How the next recording is made. What the room's settings say comes first. */
 export function RecordOptions(props: RecordOptionsProps) {
-  const { room, choice, onChoice, onSettings, onClose } = props;
+  const { room, choice, copy, onChoice, onSettings, onClose } = props;
   const [usual, setUsual] = useState<RecordingChoice>(USUAL);
-  const panel = useRef<HTMLElement>(null);
   useEffect(() => {
     const abort = new AbortController();
     roomSettings(session.tokenFor(room) ?? "", room, abort.signal)
       .then((found) => setUsual(choiceOf(found)))
       .catch(() => undefined); // then the choice begins with what is usual
-    panel.current?.querySelector("input")?.focus();
     return () => abort.abort();
   }, [room]);
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => event.key === "Escape" && onClose();
-    document.addEventListener("keydown", onKey);
-    return () => document.removeEventListener("keydown", onKey);
-  }, [onClose]);
-
   const shown = choice ?? usual;
   const change = (to: Partial<RecordingChoice>) => onChoice({ ...shown, ...to });
   return (
-    <section
-      ref={panel}
-      className="record-panel card options"
-      aria-label="How to record"
-      data-testid="record-panel"
-    >
-      <div className="panel-head">
-        <h2>How to record</h2>
-        <button type="button" className="button quiet icon-only small" onClick={onClose}>
-          <Icon name="close" />
-          <span className="visually-hidden">Close</span>
-        </button>
-      </div>
+    <Panel title="How to record" className="record-panel" testId="record-panel" onClose={onClose}>
       <fieldset>
         <legend>At the end there is</legend>
         <div className="choices">
@@ -92,11 +76,12 @@ export function RecordOptions(props: RecordOptionsProps) {
         checked={shown.audioOnly}
         onChange={(audioOnly) => change({ audioOnly })}
       />
+      {copy && <LocalCopyCheck checked={copy.wanted} onChange={copy.want} />}
       <button type="button" className="button quiet small" onClick={onSettings}>
         <Icon name="settings" />
         Settings of this room
       </button>
-    </section>
+    </Panel>
   );
 }
 

@@ -3,6 +3,7 @@ import "../styles/lobby.css";
 import "../styles/call.css";
 import "../styles/controls.css";
 import "../styles/panels.css";
+import "../styles/copies.css";
 import { useState } from "react";
 import type { Explained } from "../explain";
 import { SignIn } from "../pages/SignIn";

@@ -23,6 +23,7 @@ interface Cause {
 const CAUSES = new Map<string, Cause>(
   Object.entries({
     lost: { weight: "loss", says: "lost on the way" },
+    missing: { weight: "loss", says: "never arrived from the person’s browser" },
     network: { weight: "loss", says: "nothing arrived: the connection was down" },
     unreadable: { weight: "loss", says: "the server’s own copy is damaged from here" },
     undecodable: { weight: "loss", says: "picture damaged until the next whole one" },
@@ -156,6 +157,9 @@ function trackReport(
 }
 
 function kindOf(track: TrackIntegrity): string {
+  if (track.source === "client" || track.trackId.startsWith("client/")) {
+    return track.kind === "audio" ? "sound of the own recording" : "picture of the own recording";
+  }
   const screen = track.source?.startsWith("screen") ?? false;
   if (track.kind === "audio") return screen ? "sound of the screen" : "microphone";
   return screen ? "screen" : track.source === undefined ? "picture" : "camera";

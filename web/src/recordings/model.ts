@@ -79,7 +79,8 @@ function nameOf(file: RecordingFile): string {
     const sound = file.contentType.startsWith("audio/");
     return sound ? "Everyone, sound only" : "Everyone in one video";
   }
-  return file.source === "screen" ? `${personOf(file)}’s screen` : personOf(file);
+  const name = file.source === "screen" ? `${personOf(file)}’s screen` : personOf(file);
+  return file.kind === "client" ? `${name}, own recording` : name;
 }
 
 /** A name for each file: the person's, and a number where one person has several alike. */
@@ -88,7 +89,7 @@ export function fileNames(recording: Recording): Map<string, string> {
   const result = new Map<string, string>();
   for (const file of playable(recording)) {
     const name = nameOf(file);
-    const slot = `${file.participantId ?? ""} ${file.source}`;
+    const slot = `${file.participantId ?? ""} ${file.source} ${file.kind}`;
     const count = (counts.get(slot) ?? 0) + 1;
     counts.set(slot, count);
     result.set(file.id, count === 1 ? name : `${name}, file ${count}`);

@@ -14,7 +14,7 @@ function Brand() {
 }
 
 interface FrameProps {
-  page: "home" | "recordings";
+  page: "home" | "recordings" | "media";
   children: ReactNode;
 }
 
@@ -31,6 +31,9 @@ export function Frame({ page, children }: FrameProps) {
           </Link>
           <Link to="/recordings" className="button quiet" current={page === "recordings"}>
             Recordings
+          </Link>
+          <Link to="/media" className="button quiet" current={page === "media"}>
+            Media
           </Link>
         </nav>
         {signedIn && (

@@ -1,3 +1,4 @@
+import type { ReactNode } from "react";
 import { duration } from "../../format";
 import { Icon, type IconName } from "../../ui/Icon";
 import type { Transport } from "./transport";
@@ -16,9 +17,11 @@ interface PlayerBarProps {
   onSound: (sound: Sound) => void;
   full: boolean;
   onFull: () => void;
+  versions: ReactNode;
 }
 
-export function PlayerBar({ transport, sound, onSound, full, onFull }: PlayerBarProps) {
+export function PlayerBar(props: PlayerBarProps) {
+  const { transport, sound, onSound, full, onFull, versions } = props;
   const playing = usePlaying(transport);
   const at = usePosition(transport, 0.25);
   const move = (by: number) => transport.seek(transport.snapshot().position + by);
@@ -66,6 +69,7 @@ export function PlayerBar({ transport, sound, onSound, full, onFull }: PlayerBar
           onSound({ volume, muted: volume === 0 });
         }}
       />
+      {versions}
       <BarButton
         icon={full ? "shrink" : "expand"}
         label={full ? "Leave full screen (F)" : "Full screen (F)"}

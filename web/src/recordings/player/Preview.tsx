@@ -16,7 +16,7 @@ interface PreviewProps {
 export function Preview({ scene, at, total, focus, marks }: PreviewProps) {
   const clip = pictured(scene, at, focus);
   const cues = useCues(clip);
-  const picture = clip === null ? null : thumbnailAt(cues, at - clip.start);
+  const picture = clip === null ? null : thumbnailAt(cues, at - clip.origin);
   const place = Math.min(1, at / total);
   return (
     <div

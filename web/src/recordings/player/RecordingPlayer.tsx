@@ -1,15 +1,16 @@
 import "../../styles/player.css";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Recording, RecordingFile } from "../../api";
 import { Notice } from "../../ui/Notice";
 import { marksOf } from "../integrity";
 import { protocolOfPage, supplyOf } from "./crowd";
 import { type At, commandOf } from "./keys";
 import { PlayerBar, type Sound } from "./PlayerBar";
-import { clipAt, PEOPLE, type Scene, scenesOf } from "./scene";
+import { type Choices, clipAt, PEOPLE, type Scene, scenesOf, type Version } from "./scene";
 import { Stage } from "./Stage";
 import { TimeLine } from "./TimeLine";
 import { usePosition, useTransport } from "./useTransport";
+import { VersionMenu } from "./VersionMenu";
 
 interface RecordingPlayerProps {
   recording: Recording;
@@ -21,7 +22,12 @@ interface RecordingPlayerProps {
 
 /** One player for a whole recording: a composite if there is one, else all people at once. */
 export function RecordingPlayer({ recording, picked, onPick, renew }: RecordingPlayerProps) {
-  const scenes = useMemo(() => scenesOf(recording), [recording]);
+  const [choices, setChoices] = useState<Choices>({});
+  const choose = useCallback(
+    (key: string, version: Version) => setChoices((now) => ({ ...now, [key]: version })),
+    [],
+  );
+  const scenes = useMemo(() => scenesOf(recording, choices), [recording, choices]);
   const scene = scenes.find((one) => one.id === picked) ?? scenes[0];
   if (scene === undefined) return null;
   const composite = scenes.find((one) => one.id !== PEOPLE);
@@ -44,7 +50,7 @@ export function RecordingPlayer({ recording, picked, onPick, renew }: RecordingP
           />
         </div>
       )}
-      <ScenePlayer recording={recording} scene={scene} renew={renew} />
+      <ScenePlayer recording={recording} scene={scene} renew={renew} onChoose={choose} />
     </>
   );
 }
@@ -74,9 +80,10 @@ interface ScenePlayerProps {
   recording: Recording;
   scene: Scene;
   renew: (fileId: string) => Promise<RecordingFile | null>;
+  onChoose: (key: string, version: Version) => void;
 }
 
-function ScenePlayer({ recording, scene, renew }: ScenePlayerProps) {
+function ScenePlayer({ recording, scene, renew, onChoose }: ScenePlayerProps) {
   const root = useRef<HTMLElement>(null);
   const transport = useTransport(scene);
   const [sound, setSound] = useState<Sound>({ muted: false, volume: 1 });
@@ -131,6 +138,7 @@ function ScenePlayer({ recording, scene, renew }: ScenePlayerProps) {
         onSound={setSound}
         full={full}
         onFull={toggleFull}
+        versions={<VersionMenu scene={scene} onChoose={onChoose} />}
       />
     </section>
   );

@@ -134,7 +134,7 @@ function ClipView(props: ClipViewProps) {
     transport.attach(id, element);
     const withdraw = supply(element, latest.current.file, {
       whole: latest.current.whole,
-      renew: () => latest.current.renew(id),
+      renew: () => latest.current.renew(latest.current.file.id),
       onBroken: () => {
         transport.giveUp(id);
         setBroken(true);
@@ -160,7 +160,7 @@ function ClipView(props: ClipViewProps) {
         aria-label={label}
         hidden={!shown || file.contentType.startsWith("audio/")}
         data-testid="clip"
-        data-file-id={id}
+        data-file-id={file.id}
         data-broken={broken || undefined}
       />
       {broken && shown && (

@@ -2,14 +2,9 @@
 
 import type { Recording, RecordingFile } from "../../api";
 import { personOf, playable } from "../model";
+import { type Clip, isOwn, type Version, type Versions, versionsOf } from "./versions";
 
-/** One file on the time line, in seconds from the recording's first media. */
-export interface Clip {
-  id: string;
-  start: number;
-  end: number;
-  file: RecordingFile;
-}
+export type { Clip, Version } from "./versions";
 
 /** Somebody's camera or screen: one place on the stage, however many files it has. */
 export interface Tile {
@@ -17,8 +12,15 @@ export interface Tile {
   person: string;
   seed: string;
   screen: boolean;
+  /** Of the version that is shown. */
   clips: Clip[];
+  version: Version;
+  /** There is more than one to choose from. */
+  choice: boolean;
 }
+
+/** What was chosen for tiles, by their keys; the others show what is best. */
+export type Choices = Readonly<Record<string, Version>>;
 
 export interface Scene {
   /** "people", or the id of a composite. */
@@ -31,37 +33,61 @@ export interface Scene {
 export const PEOPLE = "people";
 
 /** Ways to watch a recording: each composite, newest first, and the people side by side. */
-export function scenesOf(recording: Recording): Scene[] {
+export function scenesOf(recording: Recording, choices: Choices = {}): Scene[] {
   const files = playable(recording);
   const wholes = files.filter((file) => file.kind === "composite").reverse();
   const parts = files.filter((file) => file.kind !== "composite");
   const people = parts.filter((file) => file.kind === "participant");
-  const scenes = wholes.map((file) => sceneOf(file.id, [file]));
-  const shown = people.length > 0 ? people : parts;
-  if (shown.length > 0) scenes.push(sceneOf(PEOPLE, shown));
+  const tracks = parts.filter((file) => !isOwn(file));
+  const scenes = wholes.map((file) => sceneOf(file.id, [file], recording, {}));
+  const shown = [...(people.length > 0 ? people : tracks), ...parts.filter(isOwn)];
+  if (shown.length > 0) scenes.push(sceneOf(PEOPLE, shown, recording, choices));
   return scenes.filter((scene) => scene.total > 0);
 }
 
-function sceneOf(id: string, files: RecordingFile[]): Scene {
-  const tiles = new Map<string, Tile>();
-  let total = 0;
+function sceneOf(
+  id: string,
+  files: RecordingFile[],
+  { integrity }: Recording,
+  choices: Choices,
+): Scene {
+  const groups = new Map<string, RecordingFile[]>();
   for (const file of files) {
-    const start = Math.max(0, file.startSeconds || 0);
-    const clip = { id: file.id, start, end: start + (file.durationSeconds ?? 0), file };
-    total = Math.max(total, clip.end);
-    const screen = file.source === "screen";
-    const key = `${file.participantId ?? ""} ${screen ? "screen" : "camera"}`;
-    const tile = tiles.get(key);
-    if (tile) tile.clips.push(clip);
-    else {
-      const person = personOf(file);
-      tiles.set(key, { key, person, seed: file.participantId || id, screen, clips: [clip] });
-    }
+    const key = `${file.participantId ?? ""} ${file.source === "screen" ? "screen" : "camera"}`;
+    groups.set(key, [...(groups.get(key) ?? []), file]);
   }
-  const ordered = [...tiles.values()].sort(
+  const tiles: Tile[] = [];
+  let total = 0;
+  for (const [key, [first, ...more]] of groups) {
+    if (first === undefined) continue;
+    const versions = versionsOf([first, ...more], integrity);
+    total = Math.max(total, ...[...versions.own, ...versions.server].map(({ end }) => end));
+    tiles.push(tileOf(id, key, first, versions, choices[key]));
+  }
+  const ordered = tiles.sort(
     (a, b) => Number(b.screen) - Number(a.screen) || startOf(a) - startOf(b),
   );
   return { id, tiles: ordered, total };
+}
+
+function tileOf(
+  sceneId: string,
+  key: string,
+  file: RecordingFile,
+  versions: Versions,
+  chosen: Version | undefined,
+): Tile {
+  const choice = versions.own.length > 0 && versions.server.length > 0;
+  const version = (choice ? chosen : undefined) ?? versions.usual;
+  return {
+    key,
+    person: personOf(file),
+    seed: file.participantId || sceneId,
+    screen: file.source === "screen",
+    clips: versions[version],
+    version,
+    choice,
+  };
 }
 
 const startOf = (tile: Tile) => Math.min(...tile.clips.map((clip) => clip.start));

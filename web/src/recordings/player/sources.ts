@@ -33,11 +33,14 @@ export function waysOf(file: Pick<RecordingFile, "hls">, can: Abilities): Way[] 
   return can.mediaSource ? ["hls.js", "file"] : ["file"];
 }
 
+/** Where a file is, and the playlist of its stream if there is one. */
+export type Source = Pick<RecordingFile, "url" | "hls">;
+
 interface Hooks {
   /** Fetch the file before it plays, instead of while it does. */
   whole: boolean;
   /** The file with fresh links; null when there are none to be had. */
-  renew: () => Promise<RecordingFile | null>;
+  renew: () => Promise<Source | null>;
   /** Nothing helped. */
   onBroken: () => void;
 }
@@ -46,7 +49,7 @@ interface Hooks {
  * Gives an element its file, by the next way when one fails, and with fresh links when all did:
  * links hold for two hours, and people pause for longer. Returns what takes it away again.
  */
-export function supply(element: HTMLMediaElement, first: RecordingFile, hooks: Hooks): () => void {
+export function supply(element: HTMLMediaElement, first: Source, hooks: Hooks): () => void {
   let file = first;
   let ways = waysOf(file, abilities());
   let renewed = false;

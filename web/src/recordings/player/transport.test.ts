@@ -118,6 +118,25 @@ describe("transport", () => {
     expect(fast.seeks).toBe(0);
   });
 
+  it("plays a piece of a file at its place, and forgets what is not played any more", () => {
+    const transport = new Transport(20);
+    const own = add(transport, "own", 0, new FakeMedium(5));
+    const piece = new FakeMedium(18);
+    media.push(piece);
+    transport.expect("piece", 5, 8, 1);
+    transport.attach("piece", piece);
+    transport.play();
+    play(transport, 6);
+    expect([own.paused, piece.paused]).toEqual([true, false]);
+    expect(piece.currentTime).toBeCloseTo(5, 0); // its own beginning is at second 1
+    play(transport, 3);
+    expect(piece.paused).toBe(true);
+    transport.keepOnly(new Set(["own"]));
+    transport.seek(6);
+    play(transport, 1);
+    expect([piece.paused, transport.snapshot().waiting]).toEqual([true, false]);
+  });
+
   it("seeks one that is far off", () => {
     const transport = new Transport(60);
     const lead = add(transport, "a", 0, new FakeMedium(60));

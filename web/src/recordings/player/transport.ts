@@ -23,6 +23,8 @@ export interface Medium {
 }
 
 interface Voice {
+  /** Where the element's own beginning is on the time line; before `start` for a piece of a file. */
+  origin: number;
   start: number;
   end: number;
   medium: Medium | null;
@@ -80,13 +82,18 @@ export class Transport {
   }
 
   /** Tells of a clip before its element is there: until it is, the others wait at its beginning. */
-  expect(id: string, start: number, end: number): void {
+  expect(id: string, start: number, end: number, origin = start): void {
     const known = this.voices.get(id);
-    if (known) Object.assign(known, { start, end });
+    if (known) Object.assign(known, { origin, start, end });
     else {
       const fresh = { medium: null, broken: false, lateSince: null, nudged: false };
-      this.voices.set(id, { start, end, ...fresh });
+      this.voices.set(id, { origin, start, end, ...fresh });
     }
+  }
+
+  /** Forgets all clips but these. */
+  keepOnly(ids: ReadonlySet<string>): void {
+    for (const id of this.voices.keys()) if (!ids.has(id)) this.voices.delete(id);
   }
 
   attach(id: string, medium: Medium): void {
@@ -165,12 +172,12 @@ export class Transport {
   private follow(lead: Voice & { medium: Medium }, running: Voice[]): void {
     this.clockAt = null;
     const local = lead.medium.currentTime;
-    if (Math.abs(lead.start + local - this.state.position) > 2 * Math.max(1, this.rate)) {
+    if (Math.abs(lead.origin + local - this.state.position) > 2 * Math.max(1, this.rate)) {
       this.place(lead, PLACED); // it is not where it was put: the seek is still to come
       return;
     }
     lead.medium.playbackRate = this.rate;
-    this.set({ position: Math.min(lead.start + local, this.total) });
+    this.set({ position: Math.min(lead.origin + local, this.total) });
     for (const voice of running) if (voice !== lead) this.keepUp(voice);
   }
 
@@ -181,7 +188,7 @@ export class Transport {
     const off = this.offOf(voice);
     const rate = correction(off, this.rate, voice.nudged);
     if (rate === null) {
-      medium.currentTime = Math.max(0, this.state.position - voice.start);
+      medium.currentTime = Math.max(0, this.state.position - voice.origin);
       return;
     }
     voice.nudged = rate !== this.rate;
@@ -224,8 +231,8 @@ export class Transport {
     return voice.lateSince !== null && now - voice.lateSince < PATIENCE;
   }
 
-  private offOf({ medium, start }: Voice): number {
-    return medium === null ? 0 : start + medium.currentTime - this.state.position;
+  private offOf({ medium, origin }: Voice): number {
+    return medium === null ? 0 : origin + medium.currentTime - this.state.position;
   }
 
   private isAhead(voice: Voice, by: number): boolean {
@@ -240,7 +247,7 @@ export class Transport {
   private place(voice: Voice, tolerance: number): void {
     const { medium } = voice;
     if (medium === null || medium.seeking || medium.readyState < HAVE_METADATA) return;
-    const local = Math.max(0, this.state.position - voice.start);
+    const local = Math.max(0, this.state.position - voice.origin);
     if (Math.abs(medium.currentTime - local) > tolerance) medium.currentTime = local;
   }
 
@@ -275,6 +282,6 @@ export class Transport {
 }
 
 /** The element says that it is over although the file's length says otherwise. */
-function isOver({ medium, start }: Voice, at: number): boolean {
-  return medium !== null && medium.ended && at - start > medium.currentTime - 0.3;
+function isOver({ medium, origin }: Voice, at: number): boolean {
+  return medium !== null && medium.ended && at - origin > medium.currentTime - 0.3;
 }

@@ -20,7 +20,8 @@ export function useTransport(scene: Scene): Transport {
     // eslint-disable-next-line react-hooks/exhaustive-deps -- one transport for each scene
   }, [id, total]);
   const clips = clipsOf(scene);
-  for (const clip of clips) transport.expect(clip.id, clip.start, clip.end);
+  for (const { id, start, end, origin } of clips) transport.expect(id, start, end, origin);
+  transport.keepOnly(new Set(clips.map((clip) => clip.id)));
 
   useEffect(() => {
     const timer = window.setInterval(() => transport.tick(performance.now()), TICK_MS);

@@ -1,0 +1,1 @@
+"""Chunks of participants' own recorders: kept as they come, then made into files."""

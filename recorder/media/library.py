@@ -1,0 +1,419 @@
+"""The library: what comes in, whose it is, what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+from weakref import WeakValueDictionary
+
+from recorder.depots import Depots
+from recorder.diskspace import free_bytes
+from recorder.errors import (
+    BadCaptions,
+    MediaDeleted,
+    NotYourMedia,
+    RecorderError,
+    TooManyRenditions,
+    UnknownMedia,
+)
+from recorder.jobs import Tools
+from recorder.media.captions import CONTENT_TYPE, MOST_LANGUAGES, check_captions, check_language
+from recorder.media.inspection import Inspection
+from recorder.media.limits import MediaLimits
+from recorder.media.objects import PICTURES, columns_of, find_captions
+from recorder.media.purge import Trash
+from recorder.media.renditions import rungs_of
+from recorder.media.works import (
+    CANCELLED,
+    DONE,
+    UNDER_WAY,
+    Works,
+    queued,
+    rendition_of,
+    replaced,
+    without_mark,
+)
+from recorder.object_keys import media_prefix
+from recorder.progress import Sleep
+from storage.catalog import Catalog, MediaChanges, MediaRow, Page, UploadRow
+from storage.errors import RowNotFound, StorageError
+
+MOST_RENDITIONS: Final = 20
+"""Renditions of one user's files that may wait at the same time."""
+
+Action = Literal["delete", "restore", "process", "tag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file of a batch: its row, or why nothing was done to it."""
+
+    id: str
+    row: MediaRow | None = None
+    error: RecorderError | StorageError | None = None
+
+
+class MediaLibrary:
+    """`scratch` is a folder for files that jobs work on; `spare` bytes of its disk stay free.
+    `threads` is how many each encoder gets. Every task is owned here and ends with `close`.
+
+    `user` is whose files may be touched, None for whoever may touch all. Everything raises what the
+    catalog raises, and what is about one file UnknownMedia and NotYourMedia.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        depots: Depots,
+        tools: Tools,
+        scratch: Path,
+        *,
+        clock: Callable[[], datetime],
+        limits: MediaLimits | None = None,
+        thumbnails: bool = True,
+        trash: timedelta = timedelta(days=30),
+        threads: int = 2,
+        spare: int = 0,
+        free: Callable[[Path], int] = free_bytes,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._media = catalog.media
+        self._depots = depots
+        self._clock = clock
+        self._thumbnails = thumbnails
+        self._inspection = Inspection(depots, tools, scratch, limits or MediaLimits())
+        self._works = Works(
+            catalog,
+            depots,
+            tools,
+            self._inspection,
+            scratch,
+            clock=clock,
+            threads=threads,
+            spare=spare,
+            free=free,
+            sleep=sleep,
+        )
+        self._trash = Trash(catalog, depots, self._works, trash, clock)
+        self._admissions: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    # --- coming in --------------------------------------------------------------------------------
+
+    async def admit(self, upload: UploadRow) -> MediaRow:
+        """Looks into an object that is whole in its store and makes it the user's media file.
+
+        The same upload again gives the same row. The row's id is `upload.metadata["mediaId"]`.
+
+        Raises FileRefused for what can't be kept (the caller removes the object); JobPostponed and
+        StorageError when it can't be told now, and the same call may work later.
+        """
+        media_id: str = upload.metadata["mediaId"]
+        turn = self._admissions.setdefault(media_id, asyncio.Lock())
+        async with turn:
+            row = await self._media.get(media_id)
+            if row is None:
+                row = await self._admit(media_id, upload)
+        self._works.begin(row.id)
+        return row
+
+    async def _admit(self, media_id: str, upload: UploadRow) -> MediaRow:
+        provider, key = upload.provider, upload.storage_key
+        size = (await self._depots.store(provider).head(key)).size
+        facts = await self._inspection.facts(provider, key, size, upload.filename)
+        fingerprint, sha256 = await self._inspection.fingerprint(provider, key, size)
+        alike = await self._media.alike(upload.user_id, sha256=sha256, fingerprint=fingerprint)
+        wanted = self._thumbnails and facts.file_type == "video"
+        row = MediaRow(
+            id=media_id,
+            user_id=upload.user_id,
+            status="ready",
+            filename=upload.filename,
+            size=size,
+            provider=provider,
+            storage_key=key,
+            sha256=sha256,
+            fingerprint=fingerprint,
+            duplicate_of=next((each.id for each in alike), None),
+            tags=[],
+            captions=[],
+            derived=[{"role": PICTURES}] if wanted else [],
+            renditions=[],
+            attachments=[{"courseId": upload.course_id}] if upload.course_id else [],
+            views=0,
+            seconds_watched=0.0,
+            error=None,
+            created_at=self._clock(),
+            deleted_at=None,
+            **columns_of(facts),
+        )
+        return await self._media.create(row)
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    async def get(self, media_id: str, user: str | None) -> MediaRow:
+        """Also one that is deleted and not purged yet."""
+        row = await self._media.get(media_id)
+        if row is None:
+            raise UnknownMedia(f"there is no media file {media_id[:40]!r}")
+        if user is not None and row.user_id != user:
+            raise NotYourMedia("the media file is somebody else's")
+        return row
+
+    async def find(self, user: str | None, **filters: Any) -> Page[MediaRow]:
+        """Newest first; `filters` are those of `MediaRepository.find`."""
+        return await self._media.find(user_id=user, **filters)
+
+    # --- changing ---------------------------------------------------------------------------------
+
+    async def describe(
+        self,
+        media_id: str,
+        user: str | None,
+        *,
+        filename: str | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> MediaRow:
+        """Another name or other tags; None leaves what is there. Raises MediaDeleted."""
+        changes: MediaChanges = {}
+        if filename is not None:
+            changes["filename"] = filename
+        if tags is not None:
+            changes["tags"] = list(dict.fromkeys(tags))
+        return await self._edit(media_id, user, lambda _: changes)
+
+    async def process(
+        self, media_id: str, user: str | None, renditions: Iterable[str] = ()
+    ) -> MediaRow:
+        """Has renditions made; without any, has the file looked into again, with new pictures.
+
+        One that is there or on its way stays what it is. Raises MediaDeleted, BadRendition,
+        TooManyRenditions.
+        """
+        wanted = list(dict.fromkeys(renditions))
+        row = await self._living(media_id, user)
+        for name in wanted:
+            rungs_of(name, row.width, row.height)
+        if wanted:
+            await self._require_slots(row, len(wanted))
+
+        def change(now: MediaRow) -> MediaChanges:
+            return _wishing(now, wanted, self._clock()) if wanted else self._again(now)
+
+        row = await self._edit(media_id, user, change)
+        self._works.begin(media_id)
+        return row
+
+    def _again(self, row: MediaRow) -> MediaChanges:
+        kept = without_mark(row)
+        pictures = [{"role": PICTURES}] if self._thumbnails and row.file_type == "video" else []
+        return {"status": "processing", "derived": [*kept, *pictures]}
+
+    async def _require_slots(self, row: MediaRow, more: int) -> None:
+        waiting = 0
+        for each in (await self._media.find(user_id=row.user_id, limit=1000)).items:
+            waiting += sum(one["status"] in UNDER_WAY for one in each.renditions)
+        if waiting + more > MOST_RENDITIONS:
+            raise TooManyRenditions(
+                f"{waiting} renditions of this user's files wait already; at most {MOST_RENDITIONS} may"
+            )
+
+    async def remove_rendition(self, media_id: str, user: str | None, name: str) -> MediaRow:
+        """Cancels one that is under way, and removes one that is there; back when nothing is left of
+        it. Raises UnknownMedia for a name that it has none of.
+        """
+        row = await self.get(media_id, user)
+        found = rendition_of(row.renditions, name)
+        if found is None:
+            raise UnknownMedia(f"the media file has no rendition {name[:20]!r}")
+        cancelled = {**found, "status": CANCELLED, "progress": 0.0, "files": []}
+        row = await self._works.edit(
+            media_id, lambda now: {"renditions": replaced(now.renditions, cancelled)}
+        )
+        await self._works.end(media_id)
+        store = self._depots.store(row.provider)
+        # also what was stored of it just now, and stands in no row
+        stored = [entry.key async for entry in store.list(media_prefix(media_id) + name)]
+        await store.delete_many(stored)
+        self._works.begin(media_id)
+        return row
+
+    async def attach(
+        self, media_id: str, user: str | None, course_id: str, video_id: str | None, *, to: bool
+    ) -> MediaRow:
+        """To a video of a course, or (`to` is false) from it. Twice is once. Raises MediaDeleted."""
+        entry = {"courseId": course_id, **({"videoId": video_id} if video_id else {})}
+
+        def change(row: MediaRow) -> MediaChanges:
+            others = [each for each in row.attachments if each != entry]
+            return {"attachments": [*others, entry] if to else others}
+
+        return await self._edit(media_id, user, change)
+
+    async def watched(
+        self, media_id: str, user: str | None, seconds: float, *, begins: bool
+    ) -> None:
+        """Adds to what was watched; a view is counted when it `begins`."""
+        await self.get(media_id, user)
+        await self._media.played(media_id, views=int(begins), seconds=seconds)
+
+    # --- captions ---------------------------------------------------------------------------------
+
+    async def put_captions(
+        self, media_id: str, user: str | None, language: str, data: bytes, label: str = ""
+    ) -> MediaRow:
+        """In place of those of this language. Raises BadCaptions, MediaDeleted, and what the store
+        raises.
+        """
+        check_language(language)
+        cues = check_captions(data)
+        row = await self._living(media_id, user)
+        if find_captions(row, language) is None and len(row.captions) >= MOST_LANGUAGES:
+            raise BadCaptions(f"there are captions in {MOST_LANGUAGES} languages already")
+        key = f"{media_prefix(media_id)}captions.{language}.vtt"
+        await self._depots.store(row.provider).put_stream(key, _once(data), CONTENT_TYPE)
+        entry = {
+            "language": language,
+            "label": label,
+            "key": key,
+            "contentType": CONTENT_TYPE,
+            "size": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "cues": cues,
+        }
+
+        def change(now: MediaRow) -> MediaChanges:
+            others = [each for each in now.captions if each["language"] != language]
+            return {"captions": sorted([*others, entry], key=lambda each: str(each["language"]))}
+
+        return await self._edit(media_id, user, change)
+
+    async def remove_captions(self, media_id: str, user: str | None, language: str) -> MediaRow:
+        """Raises UnknownMedia when there are none, MediaDeleted, and what the store raises."""
+        row = await self._living(media_id, user)
+        found = find_captions(row, language)
+        if found is None:
+            raise UnknownMedia(f"there are no captions in {language[:20]!r}")
+        row = await self._edit(
+            media_id,
+            user,
+            lambda now: {
+                "captions": [each for each in now.captions if each["language"] != language]
+            },
+        )
+        await self._depots.store(row.provider).delete(found["key"])
+        return row
+
+    # --- going and coming back --------------------------------------------------------------------
+
+    async def delete(self, media_id: str, user: str | None) -> MediaRow:
+        """Into the trash, where it stays for a while. Twice is once."""
+        await self.get(media_id, user)
+        row = await self._works.edit(
+            media_id,
+            lambda now: {} if now.deleted_at is not None else {"deleted_at": self._clock()},
+        )
+        await self._works.end(media_id)
+        return row
+
+    async def restore(self, media_id: str, user: str | None) -> MediaRow:
+        """Out of the trash; one that is not there stays as it is."""
+        await self.get(media_id, user)
+        row = await self._works.edit(media_id, lambda _: {"deleted_at": None})
+        self._works.begin(media_id)
+        return row
+
+    async def batch(
+        self, ids: Sequence[str], user: str | None, action: Action, **options: Any
+    ) -> list[Outcome]:
+        """The same for each of many files; what can't be done to one is its own affair.
+
+        `options` are those of the action: `tags` (which are added) or `renditions`.
+        """
+        outcomes = []
+        for media_id in dict.fromkeys(ids):
+            try:
+                outcomes.append(
+                    Outcome(media_id, await self._act(media_id, user, action, **options))
+                )
+            except (RecorderError, StorageError) as error:
+                outcomes.append(Outcome(media_id, error=error))
+        return outcomes
+
+    async def _act(
+        self,
+        media_id: str,
+        user: str | None,
+        action: Action,
+        tags: Sequence[str] = (),
+        renditions: Sequence[str] = (),
+    ) -> MediaRow:
+        match action:
+            case "delete":
+                return await self.delete(media_id, user)
+            case "restore":
+                return await self.restore(media_id, user)
+            case "process":
+                return await self.process(media_id, user, renditions)
+            case "tag":
+                return await self._edit(
+                    media_id, user, lambda row: {"tags": list(dict.fromkeys([*row.tags, *tags]))}
+                )
+
+    # --- the server's side ------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Takes up what an earlier process left. Raises what the catalog raises."""
+        await self._works.recover()
+
+    async def look(self) -> None:
+        """A chore, every few seconds: begins what waits."""
+        await self._works.look()
+
+    async def purge(self) -> int:
+        """A chore, hourly: removes what was deleted long enough ago; how many files it were."""
+        return await self._trash.empty()
+
+    async def idle(self) -> None:
+        """Returns when nothing is done here."""
+        await self._works.idle()
+
+    async def close(self) -> None:
+        """Ends all tasks; what they did is taken up by `recover`."""
+        await self._works.close()
+
+    async def _living(self, media_id: str, user: str | None) -> MediaRow:
+        return _alive(await self.get(media_id, user))
+
+    async def _edit(
+        self, media_id: str, user: str | None, change: Callable[[MediaRow], MediaChanges]
+    ) -> MediaRow:
+        await self._living(media_id, user)
+        try:
+            return await self._works.edit(media_id, lambda row: change(_alive(row)))
+        except RowNotFound:
+            raise UnknownMedia(f"there is no media file {media_id[:40]!r}") from None
+
+
+def _alive(row: MediaRow) -> MediaRow:
+    if row.deleted_at is not None:
+        raise MediaDeleted(f"media file {row.id} is deleted; restore it first")
+    return row
+
+
+def _wishing(row: MediaRow, names: Iterable[str], now: datetime) -> MediaChanges:
+    """These renditions are wanted; those that are there or on their way stay what they are."""
+    renditions = row.renditions
+    for name in names:
+        found = rendition_of(renditions, name)
+        if found is None or found["status"] not in {*UNDER_WAY, DONE}:
+            renditions = replaced(renditions, queued(name, now))
+    return {"renditions": renditions}
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

@@ -1,0 +1,1 @@
+"""Files that users bring: upload sessions, from the announcement to the media library."""

@@ -1,0 +1,325 @@
+"""Lying clients: what they announce is held against what comes, and nothing of it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signaling.auth import VideoGrants
+from tests.signaling.uploading import (
+    PART,
+    PROVIDERS,
+    UPLOADS,
+    Uploader,
+    uploading,
+    waits_at_the_door,
+)
+from tests.storage.contents import counting
+from tests.storage.stores import Servers
+
+SMALL = counting(100_000)
+LARGE = counting(PART + 100_000)
+IN_PARTS = 1 << 20
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(params=PROVIDERS)
+async def anywhere(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path: Path
+) -> AsyncIterator[Uploader]:
+    async with uploading(servers, tmp_path, request.param, largest_form=IN_PARTS) as uploader:
+        yield uploader
+
+
+@pytest.fixture
+async def here(servers: Servers, tmp_path: Path) -> AsyncIterator[Uploader]:
+    async with uploading(servers, tmp_path, largest_form=IN_PARTS) as uploader:
+        yield uploader
+
+
+async def give_up(uploader: Uploader, begun: Any) -> None:
+    await uploader.call("DELETE", f"/{begun['sessionKey']}")
+    await uploader.nothing_is_left()
+
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+
+async def test_announcing_little_and_sending_much(anywhere: Uploader) -> None:
+    begun = await anywhere.initiate(len(SMALL))
+    assert await anywhere.post(begun, SMALL * 20) >= 400
+    refused = await anywhere.complete(begun)
+    assert (refused.status, refused.code) == (409, "upload_incomplete")
+    await give_up(anywhere, begun)
+
+
+async def test_announcing_much_and_sending_little(anywhere: Uploader) -> None:
+    begun = await anywhere.initiate(len(SMALL))
+    assert await anywhere.post(begun, SMALL[:-1]) >= 400
+    assert (await anywhere.complete(begun)).status == 409
+    await give_up(anywhere, begun)
+
+
+async def test_a_gigabyte_where_ten_megabytes_were_announced_stops_at_ten(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """Through this server: it is not read to its end, and not kept."""
+    async with uploading(servers, tmp_path, "vercel") as uploader:
+        begun = await uploader.initiate(10 << 20)
+        sent = 0
+
+        async def endless() -> AsyncIterator[bytes]:
+            nonlocal sent
+            head = "".join(
+                f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+                for name, value in begun["fields"].items()
+            )
+            yield head.encode() + b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
+            while sent < 1 << 30:
+                yield bytes(1 << 20)
+                sent += 1 << 20
+
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        try:
+            async with uploader.http.post(
+                begun["uploadUrl"], data=endless(), headers=headers
+            ) as answer:
+                assert answer.status == 413
+                assert str(10 << 20) in (await answer.json())["error"]["message"]
+        except OSError:
+            pass  # the connection may be closed before the client has listened
+        assert sent < 64 << 20
+        await give_up(uploader, begun)
+
+
+async def test_sending_parts_of_wrong_sizes(anywhere: Uploader) -> None:
+    begun = await anywhere.initiate(len(LARGE))
+    first, second = await anywhere.links(begun, 1, 2)
+    parts = []
+    for link, content in ((first, LARGE), (second, LARGE)):
+        _, part = await anywhere.put(link, content)
+        parts.append(part)
+    refused = await anywhere.complete(begun, parts)
+    assert refused.status in (400, 409)
+    assert refused.code in ("upload_incomplete", "size_mismatch", "bad_parts")
+    assert anywhere.shelf.asked == []
+    await give_up(anywhere, begun)
+
+
+async def test_sending_more_parts_than_were_agreed_on(here: Uploader) -> None:
+    begun = await here.initiate(len(LARGE))
+    parts = await here.send_parts(begun, LARGE)
+    signer, row = here.home.services.local_objects, await here.row(begun)
+    assert row.upload_id is not None
+    third = await signer.sign_part(row.storage_key, row.upload_id, 3, HOUR)
+    await here.home.request("PUT", third.url, data=b"more")
+    refused = await here.complete(begun, parts)
+    assert (refused.status, refused.details["wrongSize"]) == (409, [3])
+    await give_up(here, begun)
+
+
+async def test_naming_parts_twice_or_with_other_etags(here: Uploader) -> None:
+    begun = await here.initiate(len(LARGE))
+    first, second = await here.send_parts(begun, LARGE)
+    forged = {**second, "etag": first["etag"]}
+    refused = await here.complete(begun, [first, forged])
+    assert (refused.status, refused.code) == (400, "bad_parts")
+    assert (await here.complete(begun, [first, second])).status == 200
+
+
+# --- other things than announced ------------------------------------------------------------------
+
+
+async def test_sending_another_content_type(anywhere: Uploader) -> None:
+    begun = await anywhere.initiate(len(SMALL))
+    status = await anywhere.post(begun, SMALL, **{"Content-Type": "text/html"})
+    assert status in (400, 403)
+    assert (await anywhere.complete(begun)).status == 409
+    await give_up(anywhere, begun)
+
+
+async def test_sending_a_form_under_another_key(anywhere: Uploader) -> None:
+    begun = await anywhere.initiate(len(SMALL))
+    status = await anywhere.post(begun, SMALL, key="recordings/somebody-elses.mp4")
+    assert status in (400, 403)
+    assert [entry.key async for entry in anywhere.store.list("recordings/")] == []
+    await give_up(anywhere, begun)
+
+
+async def test_completing_before_anything_was_sent(anywhere: Uploader) -> None:
+    form, in_parts = await anywhere.initiate(len(SMALL)), await anywhere.initiate(len(LARGE))
+    refused = await anywhere.complete(form)
+    assert (refused.status, refused.code) == (409, "upload_incomplete")
+    refused = await anywhere.complete(in_parts, [])
+    assert refused.code in ("upload_incomplete", "bad_parts")
+    await anywhere.call("DELETE", f"/{form['sessionKey']}")
+    await give_up(anywhere, in_parts)
+
+
+async def test_replacing_a_file_after_it_was_looked_at(anywhere: Uploader) -> None:
+    """A form can be sent again as long as it is signed: what is kept is out of its reach."""
+    begun = await anywhere.sent(SMALL)
+    media = (await anywhere.complete(begun)).data
+    await anywhere.post(begun, SMALL[::-1])
+    assert await anywhere.content(media["storageKey"]) == SMALL
+    assert (await anywhere.complete(begun)).data["id"] == media["id"]
+
+
+async def test_replacing_a_file_by_the_link_of_a_part(anywhere: Uploader) -> None:
+    begun = await anywhere.initiate(len(LARGE))
+    parts = await anywhere.send_parts(begun, LARGE)
+    links = await anywhere.links(begun, 1, 2)
+    media = (await anywhere.complete(begun, parts)).data
+    for link in links:
+        await anywhere.put(link, LARGE[:PART][::-1])
+    assert await anywhere.content(media["storageKey"]) == LARGE
+
+
+async def test_putting_a_whole_object_by_the_link_of_a_part(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """At Vercel Blob such a link is a permission to do so: what is kept has another key."""
+    async with uploading(servers, tmp_path, "vercel", largest_form=IN_PARTS) as uploader:
+        begun = await uploader.initiate(len(LARGE))
+        parts = await uploader.send_parts(begun, LARGE)
+        (link,) = await uploader.links(begun, 1)
+        media = (await uploader.complete(begun, parts)).data
+        headers = {name: value for name, value in link["headers"].items() if "mpu" not in name} | {
+            "x-content-type": "video/mp4",
+            "x-allow-overwrite": "1",
+        }
+        whole = {
+            **link,
+            "method": "PUT",
+            "url": link["url"].replace("/mpu?", "/?"),
+            "headers": headers,
+        }
+        await uploader.put(whole, LARGE[::-1])
+        assert await uploader.content(begun["storageKey"]) == LARGE[::-1], "no attack at all"
+        assert await uploader.content(media["storageKey"]) == LARGE
+
+
+async def test_what_comes_after_the_end_is_removed(here: Uploader) -> None:
+    """A form that was signed in time arrives when its session is over."""
+    begun = await here.initiate(len(SMALL))
+    await here.call("DELETE", f"/{begun['sessionKey']}")
+    assert await here.post(begun, SMALL) == 204
+    done = await here.sent(SMALL)
+    media = (await here.complete(done)).data
+    assert len(await here.keys()) == 3
+    past = datetime.now(UTC) - 2 * HOUR
+    for session in (begun, done):
+        row = await here.row(session)
+        await here.home.services.catalog.uploads.update(row.id, None, expires_at=past)
+    await here.home.services.uploads.sweep()
+    assert await here.keys() == [media["storageKey"]]
+
+
+# --- other people's -------------------------------------------------------------------------------
+
+
+async def test_somebody_elses_session_is_closed_to_all_but_the_server(here: Uploader) -> None:
+    begun = await here.sent(SMALL)
+    eve, key = here.somebody_else(), begun["sessionKey"]
+    for answer in (
+        await eve.complete(begun),
+        await eve.call("POST", "/parts", {"sessionKey": key, "partNumbers": [1]}),
+        await eve.call("GET", f"/progress/{key}"),
+        await eve.call("PUT", f"/progress/{key}", {"bytesUploaded": 1}),
+        await eve.call("DELETE", f"/{key}"),
+    ):
+        assert (answer.status, answer.code) == (403, "not_your_upload")
+    assert (await here.progress(begun))["status"] == "uploading"
+    server = here.home.server()
+    seen = await here.home.get(f"{UPLOADS}/progress/{key}", server)
+    assert seen.data["sessionKey"] == key
+
+
+async def test_the_key_of_somebody_elses_object(here: Uploader) -> None:
+    eve = here.somebody_else()
+    yours, mine = await here.sent(SMALL), await eve.sent(SMALL)
+    refused = await eve.complete(mine, storageKey=yours["storageKey"])
+    assert (refused.status, refused.code) == (403, "not_your_upload")
+    refused = await eve.complete(yours, sessionKey=mine["sessionKey"])
+    assert refused.status == 403
+    assert (await here.complete(yours)).status == 200
+
+
+async def test_no_token_a_token_without_identity_and_no_session(here: Uploader) -> None:
+    body = {"filename": "a.mp4", "fileSize": 1, "contentType": "video/mp4"}
+    assert (await here.home.post(f"{UPLOADS}/initiate", json=body)).status == 401
+    server = here.home.services.authority.mint(None, VideoGrants(), HOUR)
+    answer = await here.home.post(f"{UPLOADS}/initiate", server, json=body)
+    assert (answer.status, answer.code) == (403, "identity_needed")
+    for key in ("UP_nobody", "..%2f..", "%00"):
+        answer = await here.call("GET", f"/progress/{key}")
+        assert answer.status in (400, 404)
+
+
+async def test_a_form_address_without_or_with_a_forged_signature(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with uploading(servers, tmp_path, "vercel") as uploader:
+        begun, other = await uploader.initiate(len(SMALL)), await uploader.initiate(len(SMALL))
+        url = begun["uploadUrl"]
+        signature = other["uploadUrl"].partition("?")[2]
+        for forged in (
+            url.partition("?")[0],
+            url[:-1] + ("0" if url[-1] != "0" else "1"),
+            f"{url.partition('?')[0]}?{signature}",
+        ):
+            assert await uploader.post({**begun, "uploadUrl": forged}, SMALL) == 401
+        assert await uploader.keys() == []
+        await uploader.call("DELETE", f"/{other['sessionKey']}")
+        await uploader.call("DELETE", f"/{begun['sessionKey']}")
+        assert await uploader.post(begun, SMALL) == 410
+        await uploader.nothing_is_left()
+
+
+async def test_completing_while_another_copy_is_still_being_sent(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """What is put through this server is put under its last key: not any more when it is checked."""
+    async with uploading(servers, tmp_path, "vercel") as uploader:
+        begun = await uploader.sent(SMALL)
+        half_sent, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield SMALL[:1000]
+            half_sent.set()
+            await go_on.wait()
+            yield SMALL[:-1001:-1]
+
+        uploads, row = uploader.home.services.uploads, await uploader.row(begun)
+        sending = asyncio.create_task(uploads.take_stream(row, slowly()))
+        await half_sent.wait()
+        busy = await uploader.complete(begun)
+        assert (busy.status, busy.code) == (409, "upload_busy")
+        go_on.set()
+        await sending
+
+        again = await uploader.sent(SMALL)
+        uploader.shelf.open_door = asyncio.Event()
+        completing = asyncio.create_task(uploader.complete(again))
+        await waits_at_the_door(uploader)
+        assert await uploader.post(again, SMALL[::-1]) == 409
+        uploader.shelf.open_door.set()
+        media = (await completing).data
+        assert await uploader.post(again, SMALL[::-1]) == 410
+        assert await uploader.content(media["storageKey"]) == SMALL
+
+
+async def test_sending_one_file_twice_at_once(servers: Servers, tmp_path: Path) -> None:
+    async with uploading(servers, tmp_path, "vercel") as uploader:
+        content = counting(4 << 20)
+        begun = await uploader.initiate(len(content))
+        statuses = await asyncio.gather(*(uploader.post(begun, content) for _ in range(3)))
+        assert 204 in statuses
+        assert set(statuses) <= {204, 409}
+        media = (await uploader.complete(begun)).data
+        assert await uploader.content(media["storageKey"]) == content

@@ -1,0 +1,112 @@
+import { useEffect, useState } from "react";
+import type { MediaFile } from "./api";
+import { type Order, ORDERS, tagsIn, type View } from "./model";
+
+const TYPES = [
+  ["", "All"],
+  ["video", "Video"],
+  ["audio", "Sound"],
+] as const;
+
+const STATES = [
+  ["", "Any state"],
+  ["ready", "Ready"],
+  ["processing", "Being prepared"],
+  ["failed", "Failed"],
+] as const;
+
+const TYPING_MS = 300;
+
+interface FiltersProps {
+  value: View;
+  files: readonly MediaFile[];
+  onChange: (view: View) => void;
+}
+
+export function Filters({ value, files, onChange }: FiltersProps) {
+  const { filter, order } = value;
+  const [text, setText] = useState(filter.q ?? "");
+  const tags = tagsIn(files, filter.tag);
+  const narrow = (change: Partial<View["filter"]>) =>
+    onChange({ ...value, filter: { ...filter, ...change } });
+  useEffect(() => {
+    const wanted = text.trim() || undefined;
+    if (wanted === filter.q) return;
+    const timer = window.setTimeout(
+      () => onChange({ ...value, filter: { ...filter, q: wanted } }),
+      TYPING_MS,
+    );
+    return () => window.clearTimeout(timer);
+  }, [text, filter, value, onChange]);
+
+  return (
+    <form className="filters" role="search" onSubmit={(event) => event.preventDefault()}>
+      <div className="switch" role="group" aria-label="Type">
+        {TYPES.map(([type, words]) => (
+          <button
+            key={type}
+            type="button"
+            aria-pressed={(filter.type ?? "") === type}
+            onClick={() => narrow({ type: type || undefined })}
+          >
+            {words}
+          </button>
+        ))}
+      </div>
+      <input
+        className="input"
+        type="search"
+        aria-label="Search by name"
+        placeholder="Search by name"
+        maxLength={200}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        data-testid="search"
+      />
+      <Select
+        label="State"
+        value={filter.status ?? ""}
+        options={STATES}
+        onChange={(status) => narrow({ status: status || undefined })}
+      />
+      {tags.length > 0 && (
+        <Select
+          label="Tag"
+          value={filter.tag ?? ""}
+          options={[["", "Any tag"], ...tags.map((tag) => [tag, tag] as const)]}
+          onChange={(tag) => narrow({ tag: tag || undefined })}
+        />
+      )}
+      <Select
+        label="Order"
+        value={order}
+        options={ORDERS}
+        onChange={(chosen) => onChange({ ...value, order: chosen as Order })}
+      />
+    </form>
+  );
+}
+
+interface SelectProps {
+  label: string;
+  value: string;
+  options: readonly (readonly [string, string])[];
+  onChange: (value: string) => void;
+}
+
+function Select({ label, value, options, onChange }: SelectProps) {
+  return (
+    <select
+      className="input"
+      aria-label={label}
+      value={value}
+      onChange={(event) => onChange(event.target.value)}
+    >
+      {options.map(([each, words]) => (
+        <option key={each} value={each}>
+          {words}
+        </option>
+      ))}
+    </select>
+  );
+}
