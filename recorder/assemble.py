@@ -17,8 +17,9 @@ files are replaced whole, and the same chunks give the same names. A part of whi
 is named in `failures`, and does not keep the others from being made.
 
 In `integrity`, beside the tracks, `parts` says of each: `chunks`, `bytes` and `sha256` of what came, in
-order; `missing` ranges of sequence numbers; `container`; `alignment` (how its place on the time line was
-found, see `recorder.chunks.placing`); `problem` and `decodedSeconds` where there is something to say.
+order; `missing` ranges of sequence numbers, the first ones and the last; `container`; `alignment` (how
+its place on the time line was found, see `recorder.chunks.placing`); `problem` and `decodedSeconds`
+where there is something to say.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ from recorder.chunks.checking import Checked, check_file
 from recorder.chunks.hearing import compare
 from recorder.chunks.parts import PartChunks, numbers_in, open_part
 from recorder.chunks.placing import Placed, Reference, place, said_to_begin
+from recorder.chunks.settling import named
 from recorder.derived import derive, make_hls
 from recorder.errors import ChunksUnreadable, JobFailed, RecorderError
 from recorder.file_options import FileOptions, parse_file_options
-from recorder.integrity import TrackLedger
+from recorder.integrity import MAX_ENTRIES, TrackLedger
 from recorder.job_process import DISK_TROUBLE, end_with_parent, refusal, say, say_last
 from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.local_files import locked, sweep_partial
@@ -113,7 +115,7 @@ class _Part:
             "chunks": self.chunks.chunks,
             "bytes": self.chunks.size,
             "sha256": self.digest,
-            "missing": self.missing,
+            "missing": named(self.missing, MAX_ENTRIES - 1),
             "container": self.made.container if self.made else None,
         }
         if self.placed is not None:

@@ -8,6 +8,7 @@ still be made.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from recorder.errors import DiskLow
 
 WARN_AT = 2  # times the low mark
+FILES_KEPT = 0.05  # of all files: clients who send very many very small ones leave these
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,12 @@ log = logging.getLogger(__name__)
 def free_bytes(folder: Path) -> int:
     """What this user may still write there."""
     return shutil.disk_usage(folder).free
+
+
+def files_left(folder: Path) -> float:
+    """Which part of all files that the disk can have may still be made; 1.0 where it has no such end."""
+    status = os.statvfs(folder)
+    return status.f_favail / status.f_files if status.f_files else 1.0
 
 
 class DiskSpace:
@@ -39,7 +47,9 @@ class DiskSpace:
         stop: int = 0,
         copies: int = 1,
         free: Callable[[Path], int] = free_bytes,
+        files: Callable[[Path], float] = files_left,
     ) -> None:
+        self._files = files
         self._folder = folder
         self._low = low
         self._stop = stop
@@ -67,6 +77,11 @@ class DiskSpace:
             raise DiskLow(
                 f"only {free >> 20} MiB are free on the disk of {self._folder}; what clients send is"
                 f" taken again at {-(-needed >> 20)} MiB"
+            )
+        if self._low and (left := self._files(self._folder)) < FILES_KEPT:
+            raise DiskLow(
+                f"only {left:.1%} of the files that the disk of {self._folder} can have are left; what"
+                f" clients send is taken again at {FILES_KEPT:.0%}"
             )
 
     def exhausted(self, journal_bytes: int) -> bool:

@@ -46,7 +46,8 @@ RecorderError
 │   ├── MediaDeleted     the caller's: the media file is deleted; it can be restored first
 │   ├── BadRendition     the caller's: a rendition that the file can't have
 │   ├── TooManyRenditions  the caller's: as many renditions of the user's files wait as may
-│   └── BadCaptions      the caller's: captions that are no WebVTT, or of no language
+│   ├── BadCaptions      the caller's: captions that are no WebVTT, or of no language
+│   └── TooManyEntries   the caller's: as many tags or attachments of a file as there may be
 ├── JobFailed            a job died or reported an error
 │   └── JobPostponed     the machine lacks what it may have later: memory, processes, descriptors
 │       ├── DiskFull     there is no room for the files
@@ -341,3 +342,9 @@ class TooManyRenditions(LibraryError):
 
 class BadCaptions(LibraryError):
     code = "bad_captions"
+
+
+class TooManyEntries(LibraryError):
+    """Of tags or attachments, of one file."""
+
+    code = "too_many_entries"

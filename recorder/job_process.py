@@ -29,6 +29,15 @@ def say(value: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def message_in(line: bytes) -> dict[str, Any]:
+    """What a job said; a line that is not ours (a library's chatter) says nothing."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
 def say_last(work: Callable[[], dict[str, Any]]) -> int:
     """Says what `work` returns, or with which RecorderError or OSError it failed; the exit status."""
     try:

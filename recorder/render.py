@@ -24,7 +24,7 @@ from recorder.composite.spec import RenderSpec
 from recorder.derived import derive
 from recorder.diskspace import free_bytes
 from recorder.errors import BadRenderOptions, DiskFull, JobFailed, NothingToRender, RecorderError
-from recorder.job_process import EXIT_FAILED, EXIT_ORPHANED, say, say_last, watch_parent
+from recorder.job_process import EXIT_FAILED, EXIT_ORPHANED, refusal, say, say_last, watch_parent
 from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.local_files import partial_of, sha256_of
 

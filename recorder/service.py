@@ -15,33 +15,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 from mediaserver.errors import MediaError
 from mediaserver.facade import RecordingPlane
-from mediaserver.messages import (
-    RecordingFault,
-    RecordingStalled,
-    RecordingStarted,
-)
+from mediaserver.messages import RecordingFault, RecordingStalled, RecordingStarted
+from recorder.being_finished import BeingFinished
 from recorder.capture import Capture
 from recorder.chunks.copies import ClientCopies
 from recorder.delivery import Deliverer
 from recorder.diskspace import DiskSpace
 from recorder.draining import drain
-from recorder.errors import (
-    AlreadyRecording,
-    MediaRefused,
-    RecorderError,
-    UnknownRecording,
-)
+from recorder.errors import AlreadyRecording, MediaRefused, RecorderError, UnknownRecording
 from recorder.finishing import NO_MEDIA, Finisher
 from recorder.jobs import JobRunner
-from recorder.journals import (
-    journals_root,
-)
+from recorder.journals import journals_root
 from recorder.lifecycle import ACTIVE, END_REASON, FINAL, EndReason, Status, Step
+from recorder.owned_tasks import OwnedTasks
 from recorder.progress import Progress, Sleep, pause
 from recorder.recovery import unfinished
 from recorder.removal import remove
@@ -60,8 +51,6 @@ CLOSE_PATIENCE = 10.0  # seconds for finishing after the last recording was stop
 
 log = logging.getLogger(__name__)
 
-
-Result = TypeVar("Result")
 RecordingEvent = RecordingStarted | RecordingFault | RecordingStalled
 
 
@@ -107,10 +96,9 @@ class RecordingService:
             catalog, deliverer, jobs, self._root, self._changed, sleep, copies
         )
         self._live: dict[str, _Live] = {}  # by recording id, until final
-        self._progress: dict[str, Progress] = {}  # of those being finished
-        self._died: set[str] = set()  # of a bug, while they were finished
         self._callbacks: list[Callable[[RecordingRow], None]] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = OwnedTasks("a recording's task")  # its recording is found at the next boot
+        self._finishing = BeingFinished(self._finisher, self._tasks, self._forget)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def subscribe(self, callback: Callable[[RecordingRow], None]) -> None:
@@ -148,8 +136,7 @@ class RecordingService:
 
     def progress(self, recording_id: str) -> float:
         """How far the present stage of a recording in `processing` or `uploading` is, 0..1."""
-        progress = self._progress.get(recording_id)
-        return progress.fraction if progress else 0.0
+        return self._finishing.fraction(recording_id)
 
     async def recover(self) -> None:
         """Finishes, one at a time and in the background, what an earlier process left behind.
@@ -157,19 +144,15 @@ class RecordingService:
         One that has to wait (for room, the store, the catalog) does not hold up those behind it.
         Call it before the first `start`. Raises what the catalog raises.
         """
-        ids = await unfinished(self._catalog, self._finisher, self._root)
-        self._progress |= {recording_id: Progress() for recording_id in ids}
-        self._spawn(self._finish_all(ids))
+        self._finishing.begin_in_turn(await unfinished(self._catalog, self._finisher, self._root))
 
     async def look(self) -> None:
         """Takes up what another process (`mediaserver recordings repair`) wants finished.
 
         Not what died of a bug here: that waits for the next start. Raises what the catalog raises.
         """
-        for row in await self._catalog.recordings.in_states({Status.PROCESSING, Status.UPLOADING}):
-            if not {row.id} & {*self._progress, *self._live, *self._died}:
-                self._progress[row.id] = Progress()
-                self._spawn(self._finish(row.id))
+        rows = await self._catalog.recordings.in_states({Status.PROCESSING, Status.UPLOADING})
+        self._finishing.begin_found([row.id for row in rows if row.id not in self._live])
 
     async def start(
         self,
@@ -191,7 +174,7 @@ class RecordingService:
             if (running := self.active(room)) is not None:
                 raise AlreadyRecording(running.id)
             await self._require_room()
-            start = self._own(self._start(room, call_id, started_by, mode, options or {}))
+            start = self._tasks.own(self._start(room, call_id, started_by, mode, options or {}))
             return await asyncio.shield(start)  # a caller that goes away leaves no half of it
 
     async def _require_room(self) -> None:
@@ -312,8 +295,8 @@ class RecordingService:
             self._finish_soon(live)
 
     def _finish_soon(self, live: _Live) -> None:
-        self._progress[live.row.id] = live.progress
-        self._spawn(self._finish(live.row.id))
+        self._finishing.claim(live.row.id, live.progress)
+        self._finishing.begin(live.row.id)
 
     async def stop_room(self, room: str) -> RecordingRow | None:
         """Ends what runs in `room`, or gives its latest recording. None when there never was one."""
@@ -329,24 +312,24 @@ class RecordingService:
         live = self._live.get(recording_id)
         if live is not None and live.row.status == Status.STARTING:
             now = self._clock()
-            self._spawn(self._until_written(live, lambda: self._note_started(live, now)))
+            self._tasks.spawn(self._until_written(live, lambda: self._note_started(live, now)))
 
     async def process_again(self, recording_id: str) -> None:
         """A recording that failed for want of media has some now, or will. Raises what the catalog
         raises; whoever else changed it meanwhile knows better.
         """
         row = await self._catalog.recordings.get(recording_id)
-        if row is None or row.status != Status.FAILED or row.id in self._progress:
+        if row is None or row.status != Status.FAILED or row.id in self._finishing:
             return
-        self._progress[row.id] = Progress()
+        self._finishing.claim(row.id)
         try:
             await self._finisher.step(row, Step.RETRIED, error=None)
         except BaseException as error:
-            del self._progress[row.id]
+            self._finishing.release(row.id)
             if isinstance(error, RowNotFound | StatusConflict):
                 return
             raise
-        self._spawn(self._finish(row.id))
+        self._finishing.begin(row.id)
 
     def handle(self, event: RecordingEvent) -> None:
         """Takes what the media plane says about recordings. Returns at once."""
@@ -356,7 +339,9 @@ class RecordingService:
         match event:
             case RecordingStarted(first_media_us=first_us):
                 started_at = datetime.fromtimestamp(first_us / 1e6, UTC)
-                self._spawn(self._until_written(live, lambda: self._note_started(live, started_at)))
+                self._tasks.spawn(
+                    self._until_written(live, lambda: self._note_started(live, started_at))
+                )
             case RecordingFault(reason=reason):
                 self._note_fault(live, reason)
                 if live.row.status == Status.STARTING:
@@ -368,7 +353,7 @@ class RecordingService:
     def _stop_unwritable(self, live: _Live) -> None:
         low = self._space is not None and self._space.is_low()
         reason = EndReason.LOW_DISK if low else EndReason.WRITE_FAILED
-        self._spawn(self._until_written(live, lambda: self._stop_if_live(live, reason)))
+        self._tasks.spawn(self._until_written(live, lambda: self._stop_if_live(live, reason)))
 
     async def delete(self, recording_id: str) -> None:
         """Removes objects, journals and row; see `recorder.removal`.
@@ -395,9 +380,8 @@ class RecordingService:
     def unfinished(self) -> list[str]:
         """What there is still to do, for people."""
         running = [row.id for row in self.running()]
-        shares = [f"{id} ({state.fraction:.0%})" for id, state in self._progress.items()]
         rest = ["the last changes are written down"] if self._tasks else []
-        return [*running, *shares] or rest
+        return [*running, *self._finishing.shares()] or rest
 
     async def close(self, *, drained: bool = False) -> None:
         """Ends all tasks, after a drain of its own unless there was one.
@@ -408,17 +392,14 @@ class RecordingService:
             if not drained:
                 await self.drain(self._close_patience)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._tasks.close()
             await self._capture.close()
             if self._targets is not None:
                 await self._targets.close()
 
     async def idle(self) -> None:
         """Returns when nothing is being started, stopped or finished in the background."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.idle()
 
     def _changed(self, row: RecordingRow) -> None:
         live = self._live.get(row.id)
@@ -469,39 +450,8 @@ class RecordingService:
         except (RecorderError, StorageError) as error:
             log.error("recording %s could not be stopped: %s", recording_id, error)
 
-    async def _finish_all(self, ids: list[str]) -> None:
-        """A bug that one recording brings to light does not stop those behind it."""
-        for recording_id in ids:
-            progress = self._progress[recording_id]
-            self._spawn(self._finish(recording_id))
-            await progress.let_pass.wait()
-
-    async def _finish(self, recording_id: str) -> None:
-        progress = self._progress[recording_id]
-        try:
-            await self._finisher.finish(recording_id, progress)
-        except Exception:
-            self._died.add(recording_id)
-            raise
-        finally:
-            progress.let_pass.set()
-            self._progress.pop(recording_id, None)
-            self._live.pop(recording_id, None)
+    def _forget(self, recording_id: str) -> None:
+        self._live.pop(recording_id, None)
 
     def _turn(self, room: str) -> asyncio.Lock:
         return self._turns.setdefault(room, asyncio.Lock())
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._own(work).add_done_callback(_supervised)
-
-    def _own(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-
-def _supervised(task: asyncio.Task[None]) -> None:
-    """Supervises: a task that died of a bug is logged; its recording is found at the next boot."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("a recording task died", exc_info=error)

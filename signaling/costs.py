@@ -1,4 +1,4 @@
-"""What recordings take, were sent, and cost: sums and products, made exactly and rounded once. Pure.
+"""What is stored and was sent, and its cost: sums and products, made exactly and rounded once. Pure.
 
 The cost of a month is that of keeping what is stored now for a whole month, and of what this server
 sent in that month. It is an estimate: what browsers fetched from a bucket or a CDN by link is not in
@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from signaling.storage_settings import GIGABYTE, Price
-from storage.catalog import TrafficRow, UsageRow
+from storage.catalog import MEDIA_LIBRARY, TrafficRow, UsageRow
 
 DOLLAR_STEP: Final = Decimal("0.0001")  # a room's share is often less than a cent
 MINUTE_STEP: Final = Decimal("0.1")
@@ -23,9 +23,13 @@ FREE: Final = Price()
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """`seconds` of media, `dollars` a month. Both exact; what is shown is rounded."""
+    """`seconds` of media, `dollars` a month. Both exact; what is shown is rounded.
+
+    `media_bytes` are those of `storage_bytes` that the media library takes.
+    """
 
     storage_bytes: int = 0
+    media_bytes: int = 0
     files: int = 0
     seconds: Decimal = Decimal(0)
     egress_bytes: int = 0
@@ -34,6 +38,7 @@ class Amount:
     def __add__(self, other: Amount) -> Amount:
         return Amount(
             self.storage_bytes + other.storage_bytes,
+            self.media_bytes + other.media_bytes,
             self.files + other.files,
             self.seconds + other.seconds,
             self.egress_bytes + other.egress_bytes,
@@ -51,6 +56,7 @@ class Amount:
     def to_json(self) -> dict[str, Any]:
         return {
             "storageBytes": self.storage_bytes,
+            "mediaBytes": self.media_bytes,
             "files": self.files,
             "minutes": self.minutes,
             "egressBytes": self.egress_bytes,
@@ -60,7 +66,9 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`providers` by name; `rooms` by room and provider. Both in this order."""
+    """`providers` by name; `rooms` by room and provider, the media library first, as the room
+    MEDIA_LIBRARY. Both in this order.
+    """
 
     month: str
     totals: Amount
@@ -95,8 +103,13 @@ def usage_of(
     rooms: dict[tuple[str, str], Amount] = defaultdict(Amount)
     for kept in stored:
         dollars = _dollars(kept.bytes, prices.get(kept.provider, FREE).storage)
-        seconds = Decimal(str(kept.seconds))
-        rooms[kept.room, kept.provider] += Amount(kept.bytes, kept.files, seconds, 0, dollars)
+        rooms[kept.room, kept.provider] += Amount(
+            storage_bytes=kept.bytes,
+            media_bytes=kept.bytes if kept.room == MEDIA_LIBRARY else 0,
+            files=kept.files,
+            seconds=Decimal(str(kept.seconds)),
+            dollars=dollars,
+        )
     for each in sent:
         dollars = _dollars(each.bytes, prices.get(each.provider, FREE).egress)
         rooms[each.room, each.provider] += Amount(egress_bytes=each.bytes, dollars=dollars)

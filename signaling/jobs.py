@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recorder.errors import DiskFull, JobFailed, JobHostLost, JobPostponed
+from recorder.job_process import message_in
 from recorder.jobs import FinalizedFile, FinalizeResult, JobKind, rendered_files
 
 LONGEST_LINE: Final = 16 * 1024 * 1024  # bytes; the result line carries the integrity of all tracks
@@ -88,7 +89,7 @@ class JobProcesses:
             async with asyncio.timeout(self._longest_silence) as silence:
                 verdict: dict[str, Any] = {}
                 while line := await _read_line(process.stdout):
-                    message = _message(line)
+                    message = message_in(line)
                     if isinstance(progress := message.get("progress"), int | float):
                         silence.reschedule(now() + self._longest_silence)
                         on_progress(min(1.0, max(0.0, float(progress))))
@@ -189,15 +190,6 @@ async def _read_line(stream: asyncio.StreamReader) -> bytes:
         return await stream.readline()
     except ValueError as error:
         raise JobFailed("the job wrote a line without end") from error
-
-
-def _message(line: bytes) -> dict[str, Any]:
-    """A line that is not ours (a library's chatter) says nothing."""
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}
 
 
 def _failure(kind: Kind, status: int, verdict: dict[str, Any], tail: str) -> JobFailed:

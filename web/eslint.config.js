@@ -4,6 +4,7 @@ import hooks from "eslint-plugin-react-hooks";
 import ts from "typescript-eslint";
 
 export default ts.config(
+  { ignores: ["dist/"] },
   js.configs.recommended,
   {
     files: ["**/*.{ts,tsx}"],

@@ -151,11 +151,8 @@ class Assembler:
         zero_us = spec["recordingStartUs"] or result.first_media_us
         report = set_report(result.integrity, result.failures, zero_us, starts)
         if not result.files and result.failures:
-            failed = await self._step(
-                row, SetStatus.FAILED, integrity=report, error="; ".join(result.failures)
-            )
-            await self._discard(failed)
-            return failed, ids
+            failed = replace(row, integrity=report, error="; ".join(result.failures))
+            return await self._fail(failed), ids
         return await self._step(row, SetStatus.UPLOADING, progress=0.0, integrity=report), ids
 
     async def _spec(
@@ -229,14 +226,17 @@ class Assembler:
                 await self._revive(recording.id)  # before the last word, or a kill could forget it
             await self._step(row, SetStatus.DONE, progress=1.0, error=None)
 
-    async def _tell_recording(self, recording: RecordingRow, done: ChunkSetRow) -> None:
-        """A recording that was `recorded` without this set has one more."""
+    async def _tell_recording(self, recording: RecordingRow, over: ChunkSetRow) -> None:
+        """A recording that was `recorded` without this set knows of it; webhooks are told as if it
+        got to that status only now.
+        """
         others = await self._sets.of(recording.id)
-        sets = [done if each.id == done.id else each for each in others]
+        sets = [over if each.id == over.id else each for each in others]
         ends = [file.start_seconds + file.duration_seconds for file in recording.files]
         await self._catalog.recordings.update(
             recording.id,
             {Status.RECORDED},
+            status=Status.RECORDED,
             integrity=with_copies(recording.integrity, sets, zero_us_of(recording)),
             duration_seconds=max(ends, default=None),
         )
@@ -275,8 +275,7 @@ class Assembler:
             if row is None or row.status not in WORK_LEFT:
                 return True
             if final:
-                await self._step(row, SetStatus.FAILED, error=reason)
-                await self._discard(row)
+                await self._fail(replace(row, error=reason))
             elif row.status == SetStatus.UPLOADING and not again:
                 await self._step(row, SetStatus.UPLOADING, error=f"waiting: {reason}")
             else:
@@ -288,10 +287,20 @@ class Assembler:
             return False
         return final
 
-    async def _discard(self, row: ChunkSetRow) -> None:
-        """A set that became no file: its chunks stay, its scratch and lines of the ledger go."""
+    async def _fail(self, row: ChunkSetRow) -> ChunkSetRow:
+        """A set that becomes no file, for `row.error`: its chunks stay, its scratch and lines of the
+        ledger go. Raises what `_step` raises.
+        """
+        async with self._turn(row.recording_id):
+            recording = await self._catalog.recordings.get(row.recording_id)
+            if recording is not None and recording.status == Status.RECORDED:
+                await self._tell_recording(recording, replace(row, status=SetStatus.FAILED))
+            failed = await self._step(
+                row, SetStatus.FAILED, integrity=row.integrity, error=row.error
+            )
         await asyncio.to_thread(shutil.rmtree, self._root / SCRATCH / row.id, ignore_errors=True)
         await self._catalog.deliveries.strike([each.id for each in await self._ledger_of(row)])
+        return failed
 
     async def _ledger_of(self, row: ChunkSetRow) -> list[DeliveryRow]:
         """The set's files that are in the ledger."""

@@ -6,7 +6,6 @@ take so much memory and no more, and it ends when its standard input does.
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import subprocess
@@ -14,6 +13,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+
+from recorder.job_process import message_in
 
 MEMORY: Final = 2 << 30
 """Bytes of address space; a decoder needs a dozen pictures of the largest size."""
@@ -67,7 +68,7 @@ def _listen(
     for line in process.stdout:
         watch.cancel()
         watch = _watch(process, silence)
-        message = _message(line)
+        message = message_in(line)
         if isinstance(progress := message.get("progress"), int | float):
             on_progress(float(progress))
         if isinstance(found := message.get("result"), dict):
@@ -81,11 +82,3 @@ def _watch(process: subprocess.Popen[bytes], silence: float) -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
-
-
-def _message(line: bytes) -> dict[str, Any]:
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -34,6 +34,7 @@ from recorder.errors import (
 )
 from recorder.jobs import Tools
 from recorder.lifecycle import ACTIVE, FINAL, Status
+from recorder.owned_tasks import OwnedTasks
 from recorder.progress import Sleep
 from storage.catalog import Catalog, ChunkSetRow, RecordingRow
 from storage.errors import BadValue, CatalogUnavailable
@@ -91,7 +92,7 @@ class ClientCopies:
         )
         self._recordings: Recordings | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by set
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores = OwnedTasks("the removal of chunks that came too late")
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._news = asyncio.Event()
         self._stopping = self._closed = False
@@ -141,14 +142,8 @@ class ClientCopies:
         told = {name: value for name, value in facts.items() if value is not None}
         return await self._open.announce(await self._open.known(row), part, told)
 
-    def arrived(
-        self,
-        row: ChunkSetRow,
-        part: int,  # noqa: ARG002  the store knows which
-        sequence: int,  # noqa: ARG002
-        size: int,
-    ) -> None:
-        """A chunk is durable. Cheap; on the event loop.
+    def arrived(self, row: ChunkSetRow, size: int) -> None:
+        """A chunk of so many bytes is durable, 0 when it was before. Cheap; on the event loop.
 
         Raises SetComplete when the set was closed while the chunk came: whether it is in the file is
         not known, so it must not be acknowledged.
@@ -156,7 +151,7 @@ class ClientCopies:
         known = self._open.at_hand(row.recording_id, row.participant_id)
         if known is None or known.row.id != row.id or known.closing:
             if self._open.was_deleted(row.id):
-                self._own(self._chunks.remove(row.id))
+                self._chores.spawn(self._chunks.remove(row.id))
             raise SetComplete(f"the chunks of {row.participant_id!r} were completed meanwhile")
         known.last_activity = self._clock()
         known.bytes += size
@@ -231,14 +226,15 @@ class ClientCopies:
         """Returns when nothing of an ended recording's sets is to be waited for.
 
         That is what is being made into files, and who is sending still; when the recording has no
-        other media (`alone`) also open sets that wait to be salvaged. Raises CopiesAwaited when the
-        server stops meanwhile and only such are left, or this is closed, and what the catalog raises.
+        other media (`alone`), and no set has become a file, also open sets that wait to be salvaged.
+        Raises CopiesAwaited when the server stops meanwhile and only such are left, or this is
+        closed, and what the catalog raises.
         """
         recording = await self._catalog.recordings.get(recording_id)
         stopped_at = recording.stopped_at if recording else None
         while True:
             news = self._news
-            working = live = asleep = False
+            working = live = asleep = made = False
             for row in await self._sets.of(recording_id):
                 if row.status in settling.WORK_LEFT:
                     working = True
@@ -249,7 +245,9 @@ class ClientCopies:
                     lively = settling.is_live(facts, self._timeout, self._clock())
                     live |= lively
                     asleep |= alone and known.has_media and not lively
-            if not (working or live or asleep):
+                else:
+                    made |= row.status == SetStatus.DONE
+            if not (working or live or (asleep and not made)):
                 return
             if self._closed or (self._stopping and not (working or live)):
                 raise CopiesAwaited(
@@ -300,8 +298,9 @@ class ClientCopies:
 
     async def idle(self) -> None:
         """Returns when no set is being made into files, and nothing else is under way here."""
-        while tasks := {*self._tasks.values(), *self._chores}:
-            await asyncio.wait(tasks)
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+        await self._chores.idle()
 
     async def close(self) -> None:
         """Ends all tasks, and all waiting. Their sets are found again by `recover`."""
@@ -309,9 +308,7 @@ class ClientCopies:
         self._tell()
         for set_id in list(self._tasks):
             await self._end_task(set_id)
-        for chore in self._chores:
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._chores.close()
 
     # --- open sets --------------------------------------------------------------------------------
 
@@ -375,8 +372,3 @@ class ClientCopies:
         """Wakes whoever waits in `until_settled`."""
         self._news.set()
         self._news = asyncio.Event()
-
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)

@@ -92,8 +92,7 @@ class OpenSets:
             return known.row
 
     async def received(self, set_id: str) -> dict[int, settling.Ranges]:
-        state = await self._chunks.state(set_id)
-        return {part: list(ranges) for part, ranges in state.items()}
+        return dict(await self._chunks.state(set_id))
 
     async def facts(self, known: OpenSet, stopped_at: datetime | None) -> Facts:
         """Of a recording whose stop nobody noted, this process's start counts as the stop."""

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain, islice
 from typing import Any
 
 GRACE = timedelta(seconds=10)
@@ -30,7 +31,11 @@ LATE_START = timedelta(seconds=30)
 LONGEST = timedelta(hours=24)
 """So long after the stop a set is closed whatever still comes, or one could be kept open for ever."""
 MOST_MISSING = 10_000
-"""So many missing sequences are named at most; the received ranges tell all of them."""
+"""So many missing sequences of a set are named at most, the first ones."""
+MOST_RANGES = 10_000
+"""So many ranges of what came are named at most, and of every part the last: what is not named may be
+sent again. Whoever sends every other number, or the last of each part, would get answers of any size.
+"""
 
 Ranges = Sequence[tuple[int, int]]
 """First and last of each range, ascending and apart."""
@@ -102,15 +107,24 @@ def is_whole(received: Received) -> bool:
     return bool(numbers) and complete_parts and numbers == list(range(len(numbers)))
 
 
-def missing(ranges: Ranges, last: int) -> list[int]:
-    """The sequences up to `last` that did not come, the first `MOST_MISSING` of them."""
+def missing(ranges: Ranges, last: int, most: int = MOST_MISSING) -> list[int]:
+    """The sequences up to `last` that did not come, the first `most` of them."""
     found: list[int] = []
     expected = 0
-    for first, end in [*ranges, (last + 1, last + 1)]:
-        room = MOST_MISSING - len(found)
-        found.extend(range(expected, min(first, last + 1))[:room])
+    for first, end in chain(ranges, ((last + 1, last + 1),)):
+        if len(found) >= most:
+            break
+        found.extend(range(expected, min(first, last + 1))[: most - len(found)])
         expected = max(expected, end + 1)
     return found
+
+
+def named(ranges: Sequence[Sequence[int]], most: int) -> list[list[int]]:
+    """The first `most` ranges, and the last one."""
+    told = [list(each) for each in islice(ranges, most)]
+    if len(told) < len(ranges):
+        told.append(list(ranges[-1]))
+    return told
 
 
 def last_sequences(received: Received, said: Mapping[int, int]) -> dict[int, int]:
@@ -127,8 +141,10 @@ def closed_parts(
 ) -> dict[str, Any]:
     """The row's `parts` of a set that takes no more: with `lastSequence`, and what was received."""
     closed = {name: dict(facts) for name, facts in parts.items()}
+    room = MOST_RANGES
     for part, sequence in last.items():
-        came = [list(each) for each in received.get(part, ())]
+        came = named(received.get(part, ()), room)
+        room = max(0, room - len(came))
         closed.setdefault(str(part), {}).update(lastSequence=sequence, received=came)
     return closed
 
@@ -144,20 +160,17 @@ def said_last(parts: Mapping[str, Any]) -> dict[int, int]:
 
 def parts_state(received: Received, last: Mapping[int, int]) -> list[dict[str, Any]]:
     """What `chunks` in the contract's JSON holds for each part."""
-    return [
-        _part_state(part, received.get(part, ()), last.get(part, -1))
-        for part in sorted(received.keys() | last.keys())
-    ]
-
-
-def _part_state(part: int, ranges: Ranges, said: int) -> dict[str, Any]:
-    end = ranges[-1][1] if ranges else -1
-    return {
-        "part": part,
-        "received": [list(each) for each in ranges],
-        "missing": missing(ranges, max(end, said)),
-        "next": end + 1,
-    }
+    told = []
+    ranges_left, numbers_left = MOST_RANGES, MOST_MISSING
+    for part in sorted(received.keys() | last.keys()):
+        ranges = received.get(part, ())
+        end = ranges[-1][1] if ranges else -1
+        came = named(ranges, ranges_left)
+        absent = missing(ranges, max(end, last.get(part, -1)), numbers_left)
+        ranges_left = max(0, ranges_left - len(came))
+        numbers_left -= len(absent)
+        told.append({"part": part, "received": came, "missing": absent, "next": end + 1})
+    return told
 
 
 def row_received(parts: Mapping[str, Any]) -> dict[int, Ranges]:

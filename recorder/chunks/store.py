@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -69,13 +69,18 @@ class _OpenSet:
 
 
 class ArrivingChunk:
-    """A chunk while it comes: at most PIECE_BYTES of it are in memory."""
+    """A chunk while it comes: at most PIECE_BYTES of it are in memory. `check_disk` is asked as it
+    grows, and raises DiskLow: how long it gets may be unknown, and many may come at once.
+    """
 
-    def __init__(self, file: ArrivingFile, threads: Threads, limit: int) -> None:
+    def __init__(
+        self, file: ArrivingFile, threads: Threads, limit: int, check_disk: Callable[[], None]
+    ) -> None:
         self.size = 0
         self._file = file
         self._threads = threads
         self._limit = limit
+        self._check_disk = check_disk
         self._held: list[bytes] = []
         self._held_bytes = 0
 
@@ -85,6 +90,7 @@ class ArrivingChunk:
         if self.size > self._limit:
             raise too_large(self._limit)
         if self._held_bytes + len(block) > PIECE_BYTES:
+            self._check_disk()
             await self._threads.run(self._flush)
         self._held.append(block)
         self._held_bytes += len(block)
@@ -154,7 +160,9 @@ class ChunkStore:
         await self._sweep_once()
         file = ArrivingFile(self._root, digest)
         try:
-            yield ArrivingChunk(file, self._threads, self.limits.chunk_bytes)
+            yield ArrivingChunk(
+                file, self._threads, self.limits.chunk_bytes, partial(self._check_disk, 0)
+            )
         finally:
             if file.is_open:
                 await self._threads.run(file.close)

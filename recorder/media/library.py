@@ -18,6 +18,7 @@ from recorder.errors import (
     MediaDeleted,
     NotYourMedia,
     RecorderError,
+    TooManyEntries,
     TooManyRenditions,
     UnknownMedia,
 )
@@ -45,6 +46,8 @@ from storage.errors import RowNotFound, StorageError
 
 MOST_RENDITIONS: Final = 20
 """Renditions of one user's files that may wait at the same time."""
+MOST_TAGS: Final = 50
+MOST_ATTACHMENTS: Final = 200
 
 Action = Literal["delete", "restore", "process", "tag"]
 
@@ -178,12 +181,14 @@ class MediaLibrary:
         filename: str | None = None,
         tags: Sequence[str] | None = None,
     ) -> MediaRow:
-        """Another name or other tags; None leaves what is there. Raises MediaDeleted."""
+        """Another name or other tags; None leaves what is there. Raises MediaDeleted,
+        TooManyEntries.
+        """
         changes: MediaChanges = {}
         if filename is not None:
             changes["filename"] = filename
         if tags is not None:
-            changes["tags"] = list(dict.fromkeys(tags))
+            changes["tags"] = _distinct(tags)
         return await self._edit(media_id, user, lambda _: changes)
 
     async def process(
@@ -200,6 +205,8 @@ class MediaLibrary:
             rungs_of(name, row.width, row.height)
         if wanted:
             await self._require_slots(row, len(wanted))
+        elif row.status != "processing":
+            await self._require_looks(row)
 
         def change(now: MediaRow) -> MediaChanges:
             return _wishing(now, wanted, self._clock()) if wanted else self._again(now)
@@ -220,6 +227,14 @@ class MediaLibrary:
         if waiting + more > MOST_RENDITIONS:
             raise TooManyRenditions(
                 f"{waiting} renditions of this user's files wait already; at most {MOST_RENDITIONS} may"
+            )
+
+    async def _require_looks(self, row: MediaRow) -> None:
+        under_way = await self._media.find(user_id=row.user_id, status="processing", limit=1)
+        if under_way.total >= MOST_RENDITIONS:
+            raise TooManyRenditions(
+                f"{under_way.total} of this user's files are looked into already; at most"
+                f" {MOST_RENDITIONS} may be"
             )
 
     async def remove_rendition(self, media_id: str, user: str | None, name: str) -> MediaRow:
@@ -245,11 +260,15 @@ class MediaLibrary:
     async def attach(
         self, media_id: str, user: str | None, course_id: str, video_id: str | None, *, to: bool
     ) -> MediaRow:
-        """To a video of a course, or (`to` is false) from it. Twice is once. Raises MediaDeleted."""
+        """To a video of a course, or (`to` is false) from it. Twice is once. Raises MediaDeleted,
+        TooManyEntries.
+        """
         entry = {"courseId": course_id, **({"videoId": video_id} if video_id else {})}
 
         def change(row: MediaRow) -> MediaChanges:
             others = [each for each in row.attachments if each != entry]
+            if to and len(others) >= MOST_ATTACHMENTS:
+                raise TooManyEntries(f"a file is attached to {MOST_ATTACHMENTS} videos at most")
             return {"attachments": [*others, entry] if to else others}
 
         return await self._edit(media_id, user, change)
@@ -361,7 +380,7 @@ class MediaLibrary:
                 return await self.process(media_id, user, renditions)
             case "tag":
                 return await self._edit(
-                    media_id, user, lambda row: {"tags": list(dict.fromkeys([*row.tags, *tags]))}
+                    media_id, user, lambda row: {"tags": _distinct([*row.tags, *tags])}
                 )
 
     # --- the server's side ------------------------------------------------------------------------
@@ -397,6 +416,14 @@ class MediaLibrary:
             return await self._works.edit(media_id, lambda row: change(_alive(row)))
         except RowNotFound:
             raise UnknownMedia(f"there is no media file {media_id[:40]!r}") from None
+
+
+def _distinct(tags: Sequence[str]) -> list[str]:
+    """Raises TooManyEntries."""
+    distinct = list(dict.fromkeys(tags))
+    if len(distinct) > MOST_TAGS:
+        raise TooManyEntries(f"a file has {MOST_TAGS} tags at most")
+    return distinct
 
 
 def _alive(row: MediaRow) -> MediaRow:

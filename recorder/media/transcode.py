@@ -1,9 +1,10 @@
 """The job that makes another size of a user's film: `python -m recorder.media.transcode --spec FILE`.
 
 FILE is JSON: `name` (a rendition's: "720p", "hls"), `source` (a path), `format`, `size`, `width`,
-`height`, `durationSeconds`, `output` (a folder), `threads`. The result is `{"files": [...]}`, each with
-`name`, `path`, `contentType`, `size`, `sha256`, `width` and `height`: one MP4, or of an HLS ladder the
-master playlist (`hls.m3u8`) and for each rung a playlist and the file of fragments that it plays.
+`height`, `durationSeconds`, `output` (a folder), `threads`, `mostBytes` (of all that is written). The
+result is `{"files": [...]}`, each with `name`, `path`, `contentType`, `size`, `sha256`, `width` and
+`height`: one MP4, or of an HLS ladder the master playlist (`hls.m3u8`) and for each rung a playlist and
+the file of fragments that it plays.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ MEMORY: Final = 4 << 30
 _TELL_EVERY: Final = 0.005
 _CPU_FACTOR: Final = 120  # seconds of a processor for a second of film, at most
 _CPU_LEAST: Final = 900
+_SMALLEST: Final = 4096  # bytes of a file that may be written in any case
 
 
 def transcode(
@@ -147,7 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     spec = json.loads(parser.parse_args(arguments).spec.read_bytes())
     end_with_parent()
     cpu = _CPU_LEAST + round(_CPU_FACTOR * spec["durationSeconds"])
-    confine(Limits(cpu, wall=4.0 * cpu, memory=MEMORY))
+    files = len(rungs_of(spec["name"], spec["width"], spec["height"]))
+    each = max(spec["mostBytes"] // files, _SMALLEST)
+    confine(Limits(cpu, wall=4.0 * cpu, memory=MEMORY, file_size=each))
     try:
         say({"result": {"files": transcode(spec, _teller())}})
     except (RecorderError, av.FFmpegError, ValueError, MemoryError, OSError) as error:

@@ -30,7 +30,7 @@ from recorder.jobs import Tools
 from recorder.media.inspection import Inspection
 from recorder.media.objects import MADE, PICTURES, columns_of, stored_file
 from recorder.object_keys import media_prefix
-from recorder.progress import Sleep, pause
+from recorder.progress import Sleep, noted, pause
 from storage.catalog import Catalog, MediaChanges, MediaRow
 from storage.errors import ObjectNotFound, RowNotFound, StorageError
 from storage.objects import LocalFiles
@@ -44,7 +44,6 @@ CANCELLED: Final = "cancelled"
 UNDER_WAY: Final = frozenset({QUEUED, PROCESSING, UPLOADING})
 
 JOB_RETRIES: Final = 1
-TELL_EVERY: Final = 1.0  # seconds between two notes of the progress in the catalog
 
 Change = Callable[[MediaRow], MediaChanges]
 Rendition = dict[str, Any]
@@ -272,16 +271,13 @@ class Works:
             "durationSeconds": row.duration_seconds or 0.0,
             "output": str(folder),
             "threads": self._threads,
+            # a small film may become large files: noise that its decoder adds takes no bytes in it
+            "mostBytes": await asyncio.to_thread(self._free, folder) - self._spare,
         }
         spec = folder / "transcode.json"
         await asyncio.to_thread(spec.write_text, json.dumps(order))
-        noted = _Noted()
-        noting = asyncio.create_task(self._note_progress(row.id, name, noted))
-        try:
-            result = await self._tools.run("transcode", ["--spec", str(spec)], noted.tell)
-        finally:
-            noting.cancel()
-            await asyncio.gather(noting, return_exceptions=True)
+        async with noted(partial(self._note_progress, row.id, name)) as progress:
+            result = await self._tools.run("transcode", ["--spec", str(spec)], progress.tell)
         await self._change_rendition(row.id, name, status=UPLOADING)
         files = [
             await self._store(row, Path(file["path"]), Path(file["path"]).name, file)
@@ -337,26 +333,11 @@ class Works:
             raise RowNotFound(f"media file {row.id} is gone")
         return kept
 
-    async def _note_progress(self, media_id: str, name: str, noted: _Noted) -> None:
-        told = 0.0
-        while True:
-            await asyncio.sleep(TELL_EVERY)
-            if noted.fraction != told:
-                told = noted.fraction
-                try:
-                    await self._change_rendition(media_id, name, progress=round(told, 3))
-                except StorageError as error:
-                    log.info("%s", error)
-
-
-class _Noted:
-    """The latest of what a job told."""
-
-    def __init__(self) -> None:
-        self.fraction = 0.0
-
-    def tell(self, fraction: float) -> None:
-        self.fraction = fraction
+    async def _note_progress(self, media_id: str, name: str, fraction: float) -> None:
+        try:
+            await self._change_rendition(media_id, name, progress=round(fraction, 3))
+        except StorageError as error:
+            log.info("%s", error)
 
 
 def next_step(row: MediaRow) -> str | None:

@@ -34,6 +34,10 @@ class Arrivals:
         self._looked_at.pop(row.id, None)
         self._forms.pop(row.storage_key, None)
 
+    def expects(self, storage_key: str) -> bool:
+        """Has a form with this key been signed here, and is its session not over?"""
+        return storage_key in self._forms
+
     def of(self, row: UploadRow) -> int:
         """Bytes."""
         return self._meter(row).received

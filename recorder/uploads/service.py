@@ -27,7 +27,7 @@ from recorder.errors import (
     UploadBusy,
     UploadOver,
 )
-from recorder.object_keys import incoming_key, original_key
+from recorder.object_keys import MEDIA_ROOT, incoming_key, original_key
 from recorder.uploads.arrivals import Arrivals
 from recorder.uploads.finishing import Admission, Finisher, Listener
 from recorder.uploads.limits import Announced, UploadLimits
@@ -214,6 +214,16 @@ class Uploads:
             raise
         finally:
             self._receiving.discard(row.id)
+
+    async def expect_form(self, storage_key: str) -> None:
+        """Raises UploadOver for a form of a session that is over, though it is signed still: nobody
+        would look for what it puts. What is outside of the media library is not ours to say.
+        """
+        if not storage_key.startswith(MEDIA_ROOT) or self._arrivals.expects(storage_key):
+            return
+        rows = await self._rows.in_states({"open"})  # of an earlier process
+        if not any(row.method == "form" and row.storage_key == storage_key for row in rows):
+            raise UploadOver("the upload session of this form is over")
 
     def form_arrived(self, storage_key: str, received: int) -> None:
         """So many bytes of the form that puts this key are here; nothing of any other key."""

@@ -19,7 +19,7 @@ from signaling.settings import Settings
 from signaling.storage_check import check_provider, providers_in_use
 from signaling.storage_settings import NEEDED, Provider, given
 from signaling.traffic import month_of
-from storage.catalog import Catalog, ServerLock
+from storage.catalog import MEDIA_LIBRARY, Catalog, ServerLock
 from storage.errors import CatalogInUse
 
 if TYPE_CHECKING:
@@ -272,4 +272,6 @@ def _cells(amount: Amount) -> tuple[str, ...]:
 
 def _printable(room: str) -> str:
     """Clients choose the names of rooms; a terminal obeys control characters."""
+    if room == MEDIA_LIBRARY:
+        return "(media library)"
     return room if room.isprintable() else ascii(room)

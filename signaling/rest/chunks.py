@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field, StrictInt, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StrictInt, StringConstraints
 
 from recorder.chunks.places import LAST_PART, LAST_SEQUENCE, number_in
 from recorder.chunks.store import ArrivingChunk, Kept, too_large
@@ -23,21 +23,25 @@ from signaling.policy import Principal
 from signaling.rest.base64_json import Base64Text, LongField
 from signaling.rest.bodies import Body, Name, iso, parse_body, read_body
 from signaling.rest.envelope import ok
-from signaling.rest.incoming import (
-    ALL_AT_ONCE,
-    EACH_AT_ONCE,
-    TURNS,
-    body_blocks,
-    check_plain,
-    content_digest,
-)
+from signaling.rest.incoming import body_blocks, check_plain, content_digest
 from signaling.rest.services import Services, principal, services_of
+from signaling.rest.turns import ALL_AT_ONCE, EACH_AT_ONCE, TURNS
 from storage.catalog import ChunkSetRow
 
 REST_OF_A_JSON_BODY: Final = 64 * 1024  # bytes beside the base64
 DOTS: Final = re.compile(r"(?:^|[/\\])\.{1,2}(?:[/\\]|$)|\0")
 PART: Final = Field(ge=0, le=LAST_PART)
 SEQUENCE: Final = Field(ge=0, le=LAST_SEQUENCE)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("there is no such moment in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class ChunkUpload(Body):
@@ -56,10 +60,10 @@ class PartBegun(Body):
     own_codes: ClassVar[bool] = True
 
     part: Annotated[StrictInt, PART] = 0
-    mime_type: Annotated[str, StringConstraints(max_length=256)] | None = None
+    mime_type: Annotated[str, StringConstraints(max_length=256, pattern="^[ -~]*$")] | None = None
     source: Literal["camera", "screen"] = "camera"
-    started_at: AwareDatetime | None = None
-    sent_at: AwareDatetime | None = None
+    started_at: Moment | None = None
+    sent_at: Moment | None = None
 
 
 class PartEnd(Body):
@@ -197,7 +201,10 @@ def _check_segments(recording_id: str, participant: str) -> None:
     """Neither becomes a path here, but whoever tries that means no good. Raises InvalidRequest."""
     for name, value in (("recordingId", recording_id), ("participantId", participant)):
         if not value or DOTS.search(value):
-            raise InvalidRequest(f"`{name}` is none", code=f"bad_{name.removesuffix('Id')}_id")
+            raise InvalidRequest(
+                f"`{name}` is empty, or has dots for a segment",
+                code=f"bad_{name.removesuffix('Id')}_id",
+            )
 
 
 def _name(who: Principal) -> str:
@@ -237,7 +244,7 @@ def _facts(told: PartBegun) -> Mapping[str, Any]:
     return {
         "mimeType": told.mime_type,
         "source": told.source,
-        "startedAt": iso(told.started_at.astimezone(UTC)) if told.started_at else None,
+        "startedAt": iso(told.started_at) if told.started_at else None,
         "clockOffsetMs": offset,
     }
 
@@ -248,7 +255,7 @@ def _facts(told: PartBegun) -> Mapping[str, Any]:
 def _kept(
     services: Services, row: ChunkSetRow, part: int, sequence: int, kept: Kept
 ) -> web.Response:
-    services.copies.arrived(row, part, sequence, kept.size if kept.outcome == "stored" else 0)
+    services.copies.arrived(row, kept.size if kept.outcome == "stored" else 0)
     said = {"part": part, "sequence": sequence, "size": kept.size, "status": kept.outcome}
     return ok(said, status=201 if kept.outcome == "stored" else 200)
 

@@ -61,6 +61,7 @@ STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
     (recorder_errors.BadRendition, 400),
     (recorder_errors.TooManyRenditions, 429),
     (recorder_errors.BadCaptions, 400),
+    (recorder_errors.TooManyEntries, 409),
     (recorder_errors.StorageFailed, 503),
     (recorder_errors.JobPostponed, 503),
     (recorder_errors.MediaRefused, 503),

@@ -1,4 +1,4 @@
-"""Large request bodies: read late, in pieces, as many at once as may, and refused before they come.
+"""Large request bodies: read late, in pieces, and refused before they come.
 
 A client that sends `Expect: 100-continue` is told to go on only when its body is about to be read; until
 then it gets a refusal without having sent anything.
@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import base64
 import re
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from recorder.chunks.files import Algorithm, Digest
-from signaling.errors import InvalidRequest, TooMany, Unavailable
-from signaling.rest.objects import readable
+from signaling.errors import InvalidRequest
+from signaling.rest.objects import Pace, is_packed
 
-EACH_AT_ONCE: Final = 32  # bodies of one sender
-ALL_AT_ONCE: Final = 128  # each holds a megabyte or so of memory
 READ_ANYHOW: Final = 64 * 1024  # bytes of a body that are here before a refusal is
 DIGEST_MEMBER: Final = re.compile(
     r"[ \t]*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]*={0,2}):[ \t]*(?:;.*)?", re.ASCII
@@ -30,35 +25,6 @@ ALGORITHMS: Final[tuple[tuple[str, Algorithm, int], ...]] = (
     ("sha-256", "sha256", 32),
     ("sha-512", "sha512", 64),
 )
-
-
-@dataclass(slots=True)
-class Turns:
-    """Who has how many bodies under way."""
-
-    taken: Counter[str] = field(default_factory=Counter)
-
-    @contextmanager
-    def turn(self, sender: str, most: int = EACH_AT_ONCE) -> Iterator[None]:
-        """Raises TooMany, Unavailable."""
-        if self.taken[sender] >= most:
-            raise TooMany(
-                f"{most} requests of yours are under way; wait for an answer before you send more",
-                code="too_many_at_once",
-                details={"limit": most},
-            )
-        if self.taken.total() >= ALL_AT_ONCE:
-            raise Unavailable("too much is being received now", code="busy")
-        self.taken[sender] += 1
-        try:
-            yield
-        finally:
-            self.taken[sender] -= 1
-            if not self.taken[sender]:
-                del self.taken[sender]
-
-
-TURNS: Final = web.AppKey("turns", Turns)
 
 
 async def expect_later(request: web.Request) -> None:
@@ -71,16 +37,14 @@ async def expect_later(request: web.Request) -> None:
 async def body_blocks(request: web.Request) -> AsyncIterator[bytes]:
     """The body as it arrives.
 
-    Raises InvalidRequest when it breaks off, HTTPRequestTimeout after a minute without a byte.
+    Raises InvalidRequest when it breaks off, HTTPRequestTimeout after a minute without a byte, or
+    for what comes as slowly as `Pace` does not allow.
     """
     if hdrs.EXPECT in request.headers and request.version == HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
-    while True:
-        async with readable():
-            block = await request.content.readany()
-        if not block:
-            return
+    pace = Pace()
+    while block := await pace.next(request.content.readany):
         yield block
 
 
@@ -100,7 +64,7 @@ async def end_unread(request: web.Request, response: web.StreamResponse) -> None
 
 def check_plain(request: web.Request) -> None:
     """Raises HTTPUnsupportedMediaType for packed bodies: aiohttp would unpack them without a limit."""
-    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+    if is_packed(request):
         raise web.HTTPUnsupportedMediaType
 
 

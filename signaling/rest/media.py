@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import Field, StringConstraints
 
 from recorder.media.captions import LARGEST as LARGEST_CAPTIONS
-from recorder.media.library import Outcome
+from recorder.media.library import MOST_TAGS, Outcome
 from signaling.errors import InvalidRequest
 from signaling.rest import media_represent as represent
 from signaling.rest.bodies import LARGEST_PAGE, Body, Name, read_body, read_query
@@ -19,7 +19,6 @@ from signaling.rest.envelope import STATUS_OF, ok, page
 from signaling.rest.services import principal, services_of
 from storage.catalog import MediaRow
 
-MOST_TAGS: Final = 50
 LARGEST_BATCH: Final = 200
 LONGEST_VIEW: Final = 86_400.0  # seconds
 

@@ -16,9 +16,8 @@ from signaling.rest.media import owner
 from signaling.rest.playing import play, play_text
 from signaling.rest.sending import read_text
 from signaling.rest.services import services_of
-from storage.catalog import MediaRow
+from storage.catalog import MEDIA_LIBRARY, MediaRow
 
-_ACCOUNT: Final = ""  # media belong to users, not to rooms
 _MASTER_LINE: Final = re.compile(r"^(hls-[a-z0-9]+)\.m3u8$", re.MULTILINE)
 
 
@@ -26,7 +25,7 @@ async def original(request: web.Request) -> web.StreamResponse:
     """GET, HEAD /api/v1/media/media/{id}/file: the file, by its owner's token or a signed link."""
     row = await _playable(request, represent.original_path(request.match_info["id"]))
     return await play(
-        request, original_file(row), represent.saved_as(row, row.content_type), _ACCOUNT
+        request, original_file(row), represent.saved_as(row, row.content_type), MEDIA_LIBRARY
     )
 
 
@@ -42,8 +41,8 @@ async def made(request: web.Request) -> web.StreamResponse:
     if file.content_type.startswith("text/") or file.content_type.endswith("mpegurl"):
         text = await read_text(services.depots.store(file.provider), file.key)
         text = _linked(services.links, row, name, text)
-        return await play_text(request, file, text, saved, _ACCOUNT)
-    return await play(request, file, saved, _ACCOUNT)
+        return await play_text(request, file, text, saved, MEDIA_LIBRARY)
+    return await play(request, file, saved, MEDIA_LIBRARY)
 
 
 async def captions(request: web.Request) -> web.StreamResponse:
@@ -55,7 +54,7 @@ async def captions(request: web.Request) -> web.StreamResponse:
         raise UnknownMedia(f"there are no captions in {language[:20]!r}")
     file = stored_file(row, entry)
     text = await read_text(services.depots.store(file.provider), file.key)
-    return await play_text(request, file, text, f"captions.{language}.vtt", _ACCOUNT)
+    return await play_text(request, file, text, f"captions.{language}.vtt", MEDIA_LIBRARY)
 
 
 async def _playable(request: web.Request, path: str) -> MediaRow:

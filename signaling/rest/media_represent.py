@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from recorder.media.objects import find_file, original_file
 from recorder.media.sniff import CONTENT_TYPES
+from recorder.uploads.formats import format_of_name
 from signaling.links import LIFE, LinkSigner
 from signaling.playback import Playback
 from signaling.rest.bodies import iso
@@ -120,6 +121,6 @@ def saved_as(row: MediaRow, content_type: str, name: str = "") -> str:
     """What a browser saves a file as: the user's name for it, with an extension that is true."""
     path = PurePosixPath(row.filename)
     extension = _EXTENSIONS.get(content_type) or path.suffix.lstrip(".") or "bin"
-    if not name and path.suffix:
+    if not name and format_of_name(row.filename) is not None:  # not .html, nor .exe
         extension = path.suffix.lstrip(".")
     return f"{path.stem}{'-' + name if name else ''}.{extension}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -19,9 +20,11 @@ from typing import Final, TypeVar
 from aiohttp import BodyPartReader, MultipartReader, hdrs, web
 from aiohttp.http import HttpProcessingError
 
+from recorder.errors import UploadOver
 from signaling.errors import Forbidden, InvalidRequest, NotFound
 from signaling.rest.sending import FileAnswer, entity_tag
 from signaling.rest.services import services_of
+from signaling.rest.turns import COPIES_AT_ONCE, LINK_TURNS
 from storage.errors import LinkExpired, LinkInvalid, UploadGone
 from storage.objects.disposition import content_disposition
 from storage.objects.local_attributes import UNKNOWN_TYPE
@@ -29,6 +32,8 @@ from storage.objects.local_grants import Grant
 from storage.objects.local_signing import LocalSigner
 
 STALL_SECONDS: Final = 60.0  # without a single byte; after that the client is gone
+SLOWEST: Final = 512  # bytes a second, on average: who sends less only holds a place
+ROOM_EVERY: Final = 16 << 20  # bytes between two looks at how much room is left for more
 CHUNK_BYTES: Final = 64 * 1024
 LARGEST_FIELD: Final = 8 * 1024  # bytes of a form's field other than the file
 MOST_FIELDS: Final = 32
@@ -73,14 +78,15 @@ async def put_object(request: web.Request) -> web.Response:
     signer = _signer(request)
     grant = _granted(request, "PUT")
     _check_head(request, grant)
-    body = received(request.content.readany, grant)
-    if grant.part:
-        try:
-            etag = await signer.receive_part(grant, body)
-        except UploadGone as gone:
-            raise NotFound(str(gone), code=gone.code) from None
-    else:
-        etag = await _store(signer, grant, body)
+    with request.app[LINK_TURNS].turn(f"{grant.key}\n{grant.part}", COPIES_AT_ONCE):
+        body = _while_there_is_room(request, received(request.content.readany, grant))
+        if grant.part:
+            try:
+                etag = await signer.receive_part(grant, body)
+            except UploadGone as gone:
+                raise NotFound(str(gone), code=gone.code) from None
+        else:
+            etag = await _store(signer, grant, body)
     return web.Response(headers={"ETag": f'"{etag}"'})
 
 
@@ -89,8 +95,16 @@ async def post_object(request: web.Request) -> web.Response:
     signer = _signer(request)
     fields, read = await received_form(request)
     grant = _or_forbidden(lambda: signer.verify_form(fields))
-    body = _told(received(read, grant), lambda size: signer.on_arrival(grant.key, size))
-    etag = await _store(signer, grant, body)
+    uploads = services_of(request).uploads
+    await uploads.expect_form(grant.key)
+    with request.app[LINK_TURNS].turn(grant.key, COPIES_AT_ONCE):
+        body = _told(received(read, grant), lambda size: signer.on_arrival(grant.key, size))
+        etag = await _store(signer, grant, _while_there_is_room(request, body))
+        try:
+            await uploads.expect_form(grant.key)
+        except UploadOver:  # it ended meanwhile, and so did whoever would remove this
+            await signer.store.delete(grant.key)
+            raise
     return web.Response(status=204, headers={"ETag": f'"{etag}"'})
 
 
@@ -99,7 +113,7 @@ async def received_form(request: web.Request) -> tuple[list[tuple[str, str]], Re
     HTTPUnsupportedMediaType, HTTPRequestTimeout.
     """
     async with readable():
-        if request.content_type != "multipart/form-data":
+        if request.content_type != "multipart/form-data" or is_packed(request):
             raise web.HTTPUnsupportedMediaType
         fields, file = await _fields_and_file(await request.multipart())
 
@@ -118,20 +132,54 @@ async def received(
     """A body as it arrives, held to the sizes that were signed. `read` gives b"" at the end.
 
     Raises InvalidRequest when it is shorter or breaks off, HTTPRequestEntityTooLarge at the first
-    byte too many, HTTPRequestTimeout after `patience` seconds without a byte.
+    byte too many, HTTPRequestTimeout after `patience` seconds without a byte, or when it is slower
+    than `Pace` allows.
     """
-    size = 0
-    while True:
-        async with readable(patience):
-            block = await read()
-        if not block:
-            break
+    size, pace = 0, Pace(patience)
+    while block := await pace.next(read):
         size += len(block)
         if size > grant.largest:
             raise web.HTTPRequestEntityTooLarge(max_size=grant.largest, actual_size=size)
         yield block
     if size < grant.smallest:
         raise _too_short(size, grant)
+
+
+class Pace:
+    """Reads a body whose sender may be slow, but not so slow that it only holds its place for ever:
+    after `patience` seconds of waiting for bytes, SLOWEST of them have to have come for every more.
+    """
+
+    def __init__(self, patience: float = STALL_SECONDS) -> None:
+        self._patience = patience
+        self._waited = 0.0
+        self._size = 0
+
+    async def next(self, read: Read) -> bytes:
+        """Raises InvalidRequest when the body breaks off, HTTPRequestTimeout."""
+        began = time.monotonic()
+        async with readable(self._patience):
+            block = await read()
+        self._waited += time.monotonic() - began  # what we do with it is not the sender's fault
+        self._size += len(block)
+        if block and self._size < SLOWEST * (self._waited - self._patience):
+            raise web.HTTPRequestTimeout
+        return block
+
+
+async def _while_there_is_room(
+    request: web.Request, blocks: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """The same blocks. Raises DiskLow before there is no room for what comes."""
+    space = services_of(request).space
+    await asyncio.to_thread(space.check_arrival, request.content_length or 0)
+    size, looked_at = 0, 0
+    async for block in blocks:
+        size += len(block)
+        if size - looked_at >= ROOM_EVERY:
+            looked_at = size
+            await asyncio.to_thread(space.check_arrival)
+        yield block
 
 
 async def _told(blocks: AsyncIterator[bytes], tell: Callable[[int], None]) -> AsyncIterator[bytes]:
@@ -154,13 +202,19 @@ def _check_head(request: web.Request, grant: Grant) -> None:
         raise Forbidden(
             f"the link is for an object of type {grant.content_type}", code="content_type_refused"
         )
-    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+    if is_packed(request):
         raise web.HTTPUnsupportedMediaType  # aiohttp would unpack it: other bytes than signed
     size = request.content_length
     if size is not None and size > grant.largest:
         raise web.HTTPRequestEntityTooLarge(max_size=grant.largest, actual_size=size)
     if size is not None and size < grant.smallest:
         raise _too_short(size, grant)
+
+
+def is_packed(request: web.Request) -> bool:
+    """Would aiohttp unpack the body? Of several such headers it believes the last."""
+    encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
+    return any(each.strip().lower() != "identity" for each in encodings)
 
 
 async def _fields_and_file(

@@ -30,8 +30,9 @@ from signaling.rest import (
 )
 from signaling.rest.browsers import add_headers, preflighted
 from signaling.rest.envelope import Handler, enveloped
-from signaling.rest.incoming import TURNS, Turns, end_unread, expect_later
+from signaling.rest.incoming import end_unread, expect_later
 from signaling.rest.services import SERVICES, Services, services_of
+from signaling.rest.turns import LINK_TURNS, LINKS_AT_ONCE, TURNS, Turns
 
 LARGEST_BODY: Final = 1024 * 1024  # bytes; what is larger than JSON has routes of its own
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -125,6 +126,7 @@ def build_application(
     )
     app[SERVICES] = services
     turns = app[TURNS] = Turns()
+    app[LINK_TURNS] = Turns(LINKS_AT_ONCE)
     services.copies.watch_senders(turns.taken.__contains__)
     app.add_routes([*API, *livekit, *webapp.routes(webroot)])
     app.on_response_prepare.extend((add_headers, end_unread))

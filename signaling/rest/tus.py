@@ -20,6 +20,7 @@ from recorder.uploads.tus import Piece, Read
 from signaling.errors import InvalidRequest
 from signaling.rest.envelope import Handler, failure, failure_of
 from signaling.rest.incoming import body_blocks
+from signaling.rest.objects import is_packed
 from signaling.rest.services import services_of
 from signaling.rest.tus_headers import (
     BODY_TYPE,
@@ -150,7 +151,7 @@ async def _answer(handler: Handler, request: web.Request) -> web.StreamResponse:
 
 def _piece(request: web.Request, offset: int) -> Piece:
     """Raises InvalidRequest, BadUpload."""
-    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+    if is_packed(request):
         # it would be unpacked on the way: other bytes than those that the offset counts
         raise BadUpload("the body must not be encoded", code="bad_content_encoding")
     checksum = read_checksum(request.headers)
@@ -171,6 +172,8 @@ def _reader(request: web.Request) -> Read:
             return await anext(blocks, b"")
         except InvalidRequest as error:
             raise BadUpload(error.message, code=error.code) from None
+        except web.HTTPRequestTimeout:
+            raise BadUpload("the body comes too slowly", code="too_slow") from None
 
     return read
 

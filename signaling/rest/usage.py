@@ -1,4 +1,4 @@
-"""What recordings take and were sent, by provider and room, and what that costs about."""
+"""What is stored and was sent, by provider and room, and what that costs about."""
 
 from __future__ import annotations
 

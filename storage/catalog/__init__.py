@@ -20,6 +20,7 @@ from storage.catalog.recordings import RecordingRepository
 from storage.catalog.renders import RenderRepository
 from storage.catalog.rooms import RoomRepository
 from storage.catalog.rows import (
+    MEDIA_LIBRARY,
     CallRow,
     ChunkSetChanges,
     ChunkSetRow,
@@ -45,6 +46,7 @@ from storage.catalog.usage import UsageRepository
 from storage.catalog.webhooks import WebhookRepository
 
 __all__ = [
+    "MEDIA_LIBRARY",
     "CallRepository",
     "CallRow",
     "Catalog",

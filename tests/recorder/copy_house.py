@@ -186,7 +186,7 @@ class CopyHouse:
             row = await self.copies.admit(recording.id, who, who.title())
             data = chunk(sequence) if content is None else content
             await self.chunks.receive(row.id, part, sequence, _blocks(data))
-            self.copies.arrived(row, part, sequence, len(data))
+            self.copies.arrived(row, len(data))
 
     async def announce(self, recording: RecordingRow, who: str = "alice") -> ChunkSetRow:
         row = await self.copies.admit(recording.id, who, who.title())

@@ -165,6 +165,18 @@ def test_one_bad_part_does_no_harm_to_another(tmp_path: Path) -> None:
     assert result.integrity["complete"] is False
 
 
+def test_every_other_chunk_is_missing_and_the_report_stays_small(tmp_path: Path) -> None:
+    """It is in the recording's integrity, and so in every answer about it."""
+    chunks = real_set("audio_webm")
+    holes = dict.fromkeys(range(len(chunks) + 1, len(chunks) + 6001, 2), b"x")
+    lay_out(tmp_path / "set", 0, chunks | holes)
+    (part,) = run_job(tmp_path).integrity["parts"]
+    assert part["chunks"] == len(chunks) + 3000
+    assert len(part["missing"]) == 1000
+    assert part["missing"][0] == [len(chunks)] * 2
+    assert part["missing"][-1] == [len(chunks) + 5998] * 2
+
+
 # --- garbage ----------------------------------------------------------------------------------------
 
 

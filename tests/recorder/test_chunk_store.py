@@ -236,7 +236,7 @@ async def test_what_is_no_id_of_a_set_becomes_no_path(store: ChunkStore, set_id:
 async def test_a_disk_that_gets_full(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recorder.chunks.store.DISK_LOOKS_APART", 0.0)
     free = [8 << 20]
-    space = DiskSpace(root.parent, 5 << 20, free=lambda _: free[0])
+    space = DiskSpace(root.parents[1], 5 << 20, free=lambda _: free[0])
     store = ChunkStore(root, LIMITS, space)
     await put(store, b"x")
     with pytest.raises(DiskLow):

@@ -119,6 +119,10 @@ async def test_a_recording_does_not_wait_for_who_is_gone_and_takes_the_copy_late
     assert [file.kind for file in row.files] == ["participant"]
     size = row.size
     assert size is not None
+    told: list[list[str]] = []
+    home.catalog.recordings.announce = lambda row: (
+        told.append([each.kind for each in row.files]) or []
+    )
     await home.send(row, 1)
     await home.complete(row, {0: 1})
     await home.pass_by(SECOND)
@@ -128,6 +132,7 @@ async def test_a_recording_does_not_wait_for_who_is_gone_and_takes_the_copy_late
     assert row.duration_seconds == 4.5
     assert row.integrity is not None
     assert [each["participantId"] for each in row.integrity["clients"]] == ["alice"]
+    assert told == [["participant", "client"]]
 
 
 async def test_mode_client_records_nothing_on_the_server(home: CopyHouse) -> None:
@@ -154,6 +159,27 @@ async def test_two_participants_are_on_one_time_line(home: CopyHouse) -> None:
     assert {file.start_seconds for file in row.files} == {0.5}
     assert row.integrity is not None
     assert len(row.integrity["tracks"]) == 2
+
+
+async def test_one_who_sends_for_ever_does_not_keep_the_copies_of_others_back(
+    home: CopyHouse,
+) -> None:
+    """The server has nothing of its own, and what is whole is something to play."""
+    row = await home.start("client")
+    await home.send(row, 0)
+    await home.announce(row, who="eve")
+    await home.send(row, 0, who="eve")
+    await home.service.stop(row.id)
+    await home.complete(row, {0: 0})
+    for sequence in range(1, 8):
+        await home.pass_by(TIMEOUT / 6)
+        await home.send(row, sequence, who="eve")
+    row = await home.until(row, "recorded")
+    assert [file.participant_id for file in row.files] == ["alice"]
+    await home.complete(row, {0: 7}, who="eve")
+    await home.pass_by(SECOND)
+    row = await home.house.row(row.id)
+    assert [file.participant_id for file in row.files] == ["alice", "eve"]
 
 
 async def test_without_any_chunk_it_has_failed(home: CopyHouse) -> None:
@@ -228,7 +254,7 @@ async def test_a_chunk_that_became_durable_while_the_set_was_closed_is_not_ackno
     admitted = await home.copies.admit(row.id, "alice")
     await home.complete(row, {0: 0})
     with pytest.raises(SetComplete):
-        home.copies.arrived(admitted, 0, 1, 5)
+        home.copies.arrived(admitted, 5)
 
 
 async def test_a_completion_that_the_catalog_refuses_leaves_the_set_open(home: CopyHouse) -> None:
@@ -388,6 +414,30 @@ async def test_what_no_job_can_make_is_kept_and_repaired_when_it_can(home: CopyH
     assert not home.kept(broken).exists()
 
 
+@pytest.mark.parametrize("spoiled", [True, False])
+async def test_a_recording_that_is_final_learns_of_a_copy_that_became_no_file(
+    home: CopyHouse, spoiled: bool
+) -> None:
+    row = await home.start(server_media=True)
+    await home.announce(row)
+    await home.send(row, 0)
+    home.house.now += LIVELY
+    await home.service.stop(row.id)
+    row = await home.until(row, "recorded")
+    home.joiner.spoiled = {0} if spoiled else set()
+    home.joiner.failures = [] if spoiled else [JobFailed("it hurts")] * 3
+    await home.complete(row, {0: 0})
+    await home.pass_by(SECOND)
+    row = await home.house.row(row.id)
+    assert [file.kind for file in row.files] == ["participant"]
+    assert row.integrity is not None
+    assert row.integrity["complete"] is False
+    assert row.integrity["clients"][0]["failures"][-1].endswith(
+        "nothing in it can be decoded" if spoiled else "it hurts"
+    )
+    assert home.kept(await home.set_of(row)).is_dir()
+
+
 async def test_the_chunks_stay_while_the_store_is_away(home: CopyHouse) -> None:
     row = await home.start()
     await home.send(row, 0)
@@ -470,7 +520,7 @@ async def test_deleting_a_recording_removes_its_sets_and_chunks(home: CopyHouse)
     with pytest.raises(UnknownRecording):
         await home.copies.admit(row.id, "alice")
     with pytest.raises(SetComplete):
-        home.copies.arrived(admitted, 0, 1, 5)
+        home.copies.arrived(admitted, 5)
 
 
 async def test_a_stop_of_the_server_does_not_wait_for_who_is_gone(home: CopyHouse) -> None:

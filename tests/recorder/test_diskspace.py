@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.diskspace import DiskSpace, free_bytes
+from recorder.diskspace import DiskSpace, files_left, free_bytes
 from recorder.errors import DiskLow
 from tests.recorder.house import House
 from tests.recorder.known_media import audio_track
@@ -35,6 +35,22 @@ def test_below_the_mark_it_is_refused(free: int, refused: bool) -> None:
         return
     with pytest.raises(DiskLow, match=f"only {free} MiB are free .* /data; .* at 100 MiB"):
         space.check()
+
+
+@pytest.mark.parametrize(("left", "refused"), [(1.0, False), (0.05, False), (0.049, True)])
+def test_very_many_very_small_files_leave_some_to_recordings(left: float, refused: bool) -> None:
+    """A million chunks of a byte take no room, and a file each."""
+    space = DiskSpace(Path("/data"), MIB, free=lambda _: MIB, files=lambda _: left)
+    space.check()
+    if not refused:
+        space.check_arrival()
+        return
+    with pytest.raises(DiskLow, match=r"4\.9% of the files"):
+        space.check_arrival()
+
+
+def test_the_files_of_a_real_disk(tmp_path: Path) -> None:
+    assert 0.0 < files_left(tmp_path) <= 1.0
 
 
 def test_a_mark_of_0_never_refuses() -> None:

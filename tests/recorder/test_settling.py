@@ -119,6 +119,18 @@ def test_a_hole_without_end_is_not_written_out() -> None:
     assert missing([(9_999_999, 9_999_999)], 9_999_999) == list(range(MOST_MISSING))
 
 
+def test_an_answer_has_an_end_whatever_came() -> None:
+    """Every other number, of parts without end: the last of each is told, and the first of all."""
+    received = {part: RangeSet(range(0, 12_000, 2)) for part in range(3)}
+    state = parts_state(received, {})
+    assert [len(part["received"]) for part in state] == [6000, 4001, 1]
+    assert [part["received"][-1] for part in state] == [[11_998, 11_998]] * 3
+    assert [len(part["missing"]) for part in state] == [5999, 4001, 0]
+    assert [part["next"] for part in state] == [11_999] * 3
+    closed = closed_parts({}, received, {0: 11_998, 1: 11_998, 2: 11_998})
+    assert sum(len(facts["received"]) for facts in closed.values()) == 10_002
+
+
 def test_what_came_behind_the_end_that_was_said_counts_too() -> None:
     received = {0: RangeSet([0, 1, 2, 7]), 2: RangeSet([0])}
     assert last_sequences(received, {0: 4, 1: 3}) == {0: 7, 1: 3, 2: 0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from signaling.auth import VideoGrants
+from tests.rig.waiting import until
 from tests.signaling.chunk_sender import (
     START,
     STOP,
@@ -188,6 +190,88 @@ async def test_a_packed_body_that_grows(home: House) -> None:
             )
             assert refused.status == 415, encoding
     assert nothing_written(home)
+
+
+async def test_a_packed_body_behind_a_header_that_says_plain(home: House) -> None:
+    """aiohttp believes the last of two headers, and whoever asks for one gets the first."""
+    page = sender(home, await start_recording(home))
+    headers = ("Content-Encoding: identity", "Content-Encoding: gzip")
+    bomb = gzip.compress(bytes(10_000_000))
+    answer = await speak(home, put(f"{page.path}/0/0", page.token, *headers, body=bomb))
+    assert status_of(answer) == 415
+    assert nothing_written(home)
+
+
+async def test_a_disk_that_fills_while_chunks_come(home: House) -> None:
+    """Bodies that do not say how long they are, many at once: none of them is too much alone."""
+    page = sender(home, await start_recording(home))
+    free = 1 << 40
+    home.services.space._free = lambda _: free
+    piece = b"100000\r\n" + bytes(0x100000) + b"\r\n"
+    reader, writer = await asyncio.open_connection(home.client.host, home.client.port)
+    writer.write(put(f"{page.path}/0/0", page.token, "Transfer-Encoding: chunked", body=piece * 3))
+    await until(lambda: kept(home), within=5, what="the chunk begins to be written")
+    free = 0
+    await until(
+        lambda: time.monotonic() > home.services.chunks._look_at, within=5, what="the next look"
+    )
+    writer.write(piece * 4 + b"0\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert b"507" in await reader.readline()
+        assert b"disk_low" in await reader.read()
+    writer.close()
+    await until(lambda: not kept(home), within=5, what="nothing of it is left")
+
+
+async def test_a_thousand_parts_that_end_with_the_last_number(home: House) -> None:
+    """Each misses ten million: one small request for an answer of any size."""
+    page = sender(home, await start_recording(home))
+    await page.send(b"chunk", 1)
+    refused = await page.complete(dict.fromkeys(range(1000), 9_999_999))
+    assert (refused.status, refused.code) == (409, "chunks_missing")
+    parts = refused.details["parts"]
+    assert (len(parts), parts[0]["missing"][:3]) == (1000, [0, 2, 3])
+    assert len(refused.body) < 200_000
+
+
+async def test_the_last_number_of_many_parts(home: House) -> None:
+    """Whoever watches the recording is told of it again and again."""
+    page = sender(home, await start_recording(home))
+    await asyncio.gather(*(page.send(b"chunk", 9_999_999, part) for part in range(30)))
+    assert [part["next"] for part in (await page.state())["parts"]] == [10_000_000] * 30
+    status = f"/video-calls/recording/{page.recording_id}/status"
+    for path, token in ((page.path, page.token), (status, home.host("r"))):
+        assert len((await home.get(path, token)).body) < 200_000
+
+
+async def test_moments_that_are_on_no_calendar_and_types_that_are_none(home: House) -> None:
+    page = sender(home, await start_recording(home))
+    for field, value in (
+        ("startedAt", "0001-01-01T00:00:00+23:59"),
+        ("sentAt", "9999-12-31T23:59:59-23:59"),
+        ("mimeType", "video/webm\0"),
+        ("mimeType", "video/webm\r\nx: y"),
+    ):
+        refused = await home.post(page.path, page.token, json={field: value})
+        assert refused.status == 400, value
+
+
+async def test_holding_all_places_by_sending_slowly(home: House) -> None:
+    """A few who take all they get leave some to who comes after them."""
+    page = sender(home, await start_recording(home))
+    taken = home.services.copies._open.is_sending
+    writers = []
+    for name in ("eve", "mallory", "trudy", "oscar"):
+        path, token = page.path.replace("paul", name), home.participant("r", name)
+        for sequence in range(32):
+            _, writer = await asyncio.open_connection(home.client.host, home.client.port)
+            head = put(f"{path}/0/{sequence}", token, "Content-Length: 1000000", body=b"x")
+            writer.write(head)
+            writers.append(writer)
+        await until(lambda who=name: taken(who), within=5, what="the first of them is read")
+    assert (await page.send(b"chunk")).status == 201
+    for writer in writers:
+        writer.close()
 
 
 async def test_a_body_without_an_end_of_its_own(home: House) -> None:

@@ -250,6 +250,46 @@ async def test_attached_to_a_video_of_a_course_and_from_it(home: House) -> None:
     assert (await home.post(place, token, json={})).status == 400
 
 
+async def test_attack_tags_and_attachments_without_end(home: House) -> None:
+    """A few at a time: all of them are in the row, and in every answer."""
+    row, token = await _entered(home), user(home)
+    for turn in range(2):
+        tags = [f"{turn}-{number}" for number in range(30)]
+        body = {"ids": [row.id], "action": "tag", "tags": tags}
+        (result,) = (await home.post("/api/v1/media/batch", token, json=body)).data["results"]
+        assert result["success"] is (turn == 0)
+    assert (result["error"]["code"], result["error"]["status"]) == ("too_many_entries", 409)
+    attached = [{"courseId": f"{number}"} for number in range(200)]
+    row = await _entered(home, attachments=attached)
+    refused = await home.post(f"{path_of(row)}/attach-video", token, json={"courseId": "one more"})
+    assert (refused.status, refused.code) == (409, "too_many_entries")
+    again = await home.post(f"{path_of(row)}/attach-video", token, json={"courseId": "7"})
+    assert len(again.data["attachments"]) == 200
+
+
+async def test_attack_a_film_that_is_saved_as_a_program(
+    home: House, film_at_home: MediaRow
+) -> None:
+    """Whoever is given the link gets it from our origin."""
+    path, token = path_of(film_at_home), user(home)
+    for name in ("bill.html", "setup.exe", "a.mp4.hta", "talk.mp4", "talk"):
+        told = await home.request("PATCH", path, token, json={"filename": name})
+        answer = await home.get(told.data["url"] + "&download=1")
+        saved = answer.headers["Content-Disposition"]
+        assert re.search(r'filename="[^"]+\.mp4"', saved), saved
+
+
+async def test_attack_all_files_looked_into_again(home: House) -> None:
+    """Others' files wait for as long."""
+    ids = [(await _entered(home)).id for _ in range(25)]
+    for media_id in ids[:20]:
+        await home.services.catalog.media.update(media_id, status="processing")
+    body = {"ids": ids[20:], "action": "process"}
+    answer = await home.post("/api/v1/media/batch", user(home), json=body)
+    assert answer.data["succeeded"] == 0
+    assert {each["error"]["code"] for each in answer.data["results"]} == {"too_many_renditions"}
+
+
 async def test_captions(home: House) -> None:
     row, token = await _entered(home), user(home)
     place = f"{path_of(row)}/captions/pt-BR"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from signaling.auth import VideoGrants
+from tests.rig.waiting import until
 from tests.signaling.uploading import (
     PART,
     PROVIDERS,
@@ -204,11 +205,61 @@ async def test_putting_a_whole_object_by_the_link_of_a_part(
         assert await uploader.content(media["storageKey"]) == LARGE
 
 
+async def test_a_form_that_is_replayed_when_its_session_is_over(here: Uploader) -> None:
+    """As long as it is signed: or else sessions that are given up at once would fill the disk."""
+    for end in ("abort", "complete"):
+        begun = await here.sent(SMALL)
+        if end == "abort":
+            await here.call("DELETE", f"/{begun['sessionKey']}")
+        else:
+            await here.complete(begun)
+        keys = await here.keys()
+        assert await here.post(begun, SMALL) == 410
+        assert await here.keys() == keys
+
+
+async def test_a_form_of_a_session_that_an_earlier_process_began(here: Uploader) -> None:
+    begun = await here.initiate(len(SMALL))
+    here.home.services.uploads._arrivals.forget(await here.row(begun))
+    assert await here.post(begun, SMALL) == 204
+    assert (await here.complete(begun)).status == 200
+
+
+async def test_a_form_whose_session_ends_while_it_comes(here: Uploader) -> None:
+    content = counting(500_000)
+    begun = await here.initiate(len(content))
+    half_sent, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for name, value in begun["fields"].items():
+            yield f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        yield b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + content[:300_000]
+        half_sent.set()
+        await go_on.wait()
+        yield content[300_000:] + b"\r\n--b--\r\n"
+
+    async def post() -> int:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        async with here.http.post(begun["uploadUrl"], data=slowly(), headers=headers) as answer:
+            return answer.status
+
+    posting = asyncio.create_task(post())
+    await half_sent.wait()
+    arriving = Path(here.home.services.settings.recordings_dir) / ".incoming"
+    await until(lambda: any(arriving.iterdir()), within=5, what="the file begins to come")
+    await here.call("DELETE", f"/{begun['sessionKey']}")
+    go_on.set()
+    assert await posting == 410
+    await here.nothing_is_left()
+
+
 async def test_what_comes_after_the_end_is_removed(here: Uploader) -> None:
-    """A form that was signed in time arrives when its session is over."""
+    """A bucket takes a form as long as it is signed."""
     begun = await here.initiate(len(SMALL))
     await here.call("DELETE", f"/{begun['sessionKey']}")
-    assert await here.post(begun, SMALL) == 204
+    late = here.home.services.settings.data_dir / "late"
+    late.write_bytes(SMALL)
+    await here.store.put_file(begun["storageKey"], late, "video/mp4")
     done = await here.sent(SMALL)
     media = (await here.complete(done)).data
     assert len(await here.keys()) == 3

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from aiohttp import ClientSession, FormData, web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
+from recorder.diskspace import DiskSpace
 from signaling.accesslog import AccessLog
 from signaling.http_guard import GuardedRunner
 from signaling.metrics import Counters
 from signaling.playback import Playback
+from signaling.rest import objects
 from signaling.rest.objects import received
 from signaling.rest.routes import build_application
 from signaling.settings import Settings, load_settings
@@ -45,6 +48,13 @@ class NoCopies:
         pass
 
 
+class NoSessions:
+    """All forms are of nobody's upload."""
+
+    async def expect_form(self, storage_key: str) -> None:
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class FewServices:
     """As much of `Services` as these routes use."""
@@ -54,6 +64,8 @@ class FewServices:
     playback: Playback
     counters: Counters
     copies: NoCopies
+    space: DiskSpace
+    uploads: NoSessions = field(default_factory=NoSessions)
     upload_origins: tuple[str, ...] = ()
 
 
@@ -88,6 +100,7 @@ class Desk:
     signer: LocalSigner
     clock: Clock
     counters: Counters
+    space: DiskSpace
     url: str
     client: ClientSession
 
@@ -169,9 +182,8 @@ async def opened_desk(folder: Path) -> AsyncIterator[Desk]:
     await store.prepare()
     signer = LocalSigner(store, lambda: url, SECRET, clock=clock)
     settings = load_settings({"data_dir": str(folder)}, env_file=None)
-    services: Any = FewServices(
-        signer, settings, Playback(settings, open_depots(settings)), Counters(), NoCopies()
-    )
+    playback, space = Playback(settings, open_depots(settings)), DiskSpace(folder, 1)
+    services: Any = FewServices(signer, settings, playback, Counters(), NoCopies(), space)
     runner = GuardedRunner(
         build_application(services, (), webroot=folder / "webroot"),
         access_log_class=AccessLog,
@@ -183,7 +195,7 @@ async def opened_desk(folder: Path) -> AsyncIterator[Desk]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = "http://{}:{}".format(*runner.addresses[0])
     async with ClientSession(auto_decompress=False) as client:
-        yield Desk(store, signer, clock, services.counters, url, client)
+        yield Desk(store, signer, clock, services.counters, space, url, client)
     await runner.cleanup()
     await store.close()
 
@@ -467,6 +479,82 @@ async def test_attack_a_body_that_unpacks_to_more(desk: Desk) -> None:
     answer = await desk.send(link, b"\x1f\x8b", Content_Encoding="gzip")
     assert answer.status == 415
     assert await desk.contents() == {}
+
+
+async def test_attack_a_packed_body_behind_a_header_that_says_plain(desk: Desk) -> None:
+    """aiohttp believes the last of two headers, and whoever asks for one gets the first."""
+    link = desk.target(await desk.signer.sign_put("a", LIFE, WEBM))
+    packed = gzip.compress(CONTENT)
+    answer = await desk.raw(
+        b"PUT " + link + b" HTTP/1.1\r\nHost: x\r\nContent-Type: video/webm\r\n"
+        b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(packed) + packed
+    )
+    assert answer.split()[1] == b"415"
+    assert await desk.contents() == {}
+
+
+async def test_attack_one_link_used_many_times_at_once(desk: Desk) -> None:
+    """Each body would have a file of its own until it has come."""
+    signed = await desk.signer.sign_put("a", LIFE, WEBM)
+    link = desk.target(signed)
+    head = b"PUT " + link + b" HTTP/1.1\r\nHost: x\r\nContent-Type: video/webm\r\n"
+    writers = []
+    for count in (1, 2):
+        _, writer = await asyncio.open_connection(*desk.address())
+        writer.write(head + b"Content-Length: 100\r\n\r\n" + b"x" * 10)
+        writers.append(writer)
+        await until(lambda n=count: len(desk.incoming()) == n, within=5, what="a body began")
+    refused = await desk.send(signed, CONTENT)
+    assert (refused.status, refused.code) == (429, "too_many_at_once")
+    for writer in writers:
+        writer.close()
+    await until(lambda: not desk.incoming(), within=5, what="both were given up")
+    assert (await desk.send(signed, CONTENT)).status == 200
+
+
+@pytest.mark.parametrize("size", [None, 10])
+async def test_attack_filling_the_disk_by_links(desk: Desk, size: int | None) -> None:
+    link = await desk.signer.sign_put("a", LIFE, WEBM, size)
+    form = await desk.signer.sign_post("b", LIFE, WEBM, largest=10)
+    desk.space._free = lambda _: 0
+    refused = await desk.send(link, chunked(b"x" * 10))
+    assert (refused.status, refused.code) == (507, "disk_low")
+    assert (await desk.post(form, b"x" * 10)).status == 507
+    assert await desk.contents() == {}
+    assert desk.incoming() == []
+
+
+async def test_attack_a_disk_that_fills_while_the_body_comes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "ROOM_EVERY", 1000)
+    free = iter([1 << 40, 0])
+    desk.space._free = lambda _: next(free)
+    answer = await desk.send(await desk.signer.sign_put("a", LIFE, WEBM), CONTENT)
+    assert answer.status == 507
+    assert await desk.contents() == {}
+    assert desk.incoming() == []
+
+
+async def test_attack_bytes_one_by_one_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each comes before patience is at its end."""
+    now = 0.0
+    monkeypatch.setattr("signaling.rest.objects.time.monotonic", lambda: now)
+
+    async def drop() -> bytes:
+        nonlocal now
+        now += 59.0
+        return b"x"
+
+    async def read_on() -> None:
+        async for _ in received(drop, Grant("PUT", "a", 0)):
+            pass
+
+    async with asyncio.timeout(5):
+        with pytest.raises(web.HTTPRequestTimeout):
+            await read_on()
+    assert now == 118.0
 
 
 @pytest.mark.parametrize(

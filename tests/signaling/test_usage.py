@@ -9,7 +9,7 @@ import pytest
 from signaling.costs import Usage, usage_of
 from signaling.storage_settings import PRICES, Price
 from signaling.traffic import month_of
-from storage.catalog import TrafficRow, UsageRow
+from storage.catalog import MEDIA_LIBRARY, TrafficRow, UsageRow
 from tests.signaling.house import House, file_path
 
 MONTH = "2026-11"
@@ -34,7 +34,14 @@ def usage(*rows: UsageRow | TrafficRow) -> Usage:
 
 
 def test_nothing_costs_nothing() -> None:
-    nothing = {"storageBytes": 0, "files": 0, "minutes": 0, "egressBytes": 0, "monthlyCostUsd": 0}
+    nothing = {
+        "storageBytes": 0,
+        "mediaBytes": 0,
+        "files": 0,
+        "minutes": 0,
+        "egressBytes": 0,
+        "monthlyCostUsd": 0,
+    }
     found = usage().to_json()
     assert (found["totals"], found["providers"], found["rooms"]) == (nothing, [], [])
 
@@ -60,6 +67,15 @@ def test_rooms_and_providers_are_summed_and_sorted() -> None:
     ]
     assert providers == [("b2", 2, 3, 0), ("s3", 5, 2, 8)]
     assert (found["totals"]["minutes"], found["totals"]["files"]) == (2.5, 5)
+
+
+def test_the_media_library_is_part_of_the_sum_and_told_apart() -> None:
+    found = usage(
+        stored("s3", MEDIA_LIBRARY, 10), stored("s3", "a", 4), sent("s3", MEDIA_LIBRARY, 5)
+    ).to_json()
+    assert [(each["room"], each["mediaBytes"]) for each in found["rooms"]] == [("", 10), ("a", 0)]
+    totals = found["totals"]
+    assert (totals["storageBytes"], totals["mediaBytes"], totals["egressBytes"]) == (14, 10, 5)
 
 
 def test_rooms_are_shown_to_the_hundredth_of_a_cent() -> None:
@@ -100,6 +116,7 @@ async def test_usage_as_the_contract_has_it(home: House) -> None:
     answer = await home.get("/api/v1/usage", home.server())
     amount = {
         "storageBytes": 1000,
+        "mediaBytes": 0,
         "files": 1,
         "minutes": 0.0,
         "egressBytes": 1000,

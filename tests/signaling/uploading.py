@@ -20,6 +20,7 @@ from storage.catalog import Catalog, MediaRow, UploadRow
 from storage.objects import ObjectStore
 from tests.rig.waiting import until
 from tests.signaling.house import Answer, House, house
+from tests.storage.media_rows import media_row
 from tests.storage.stores import Servers
 
 PROVIDERS = ("local", "s3", "b2", "gcs", "vercel")
@@ -80,37 +81,14 @@ class Shelf:
 
 
 def media_of(upload: UploadRow) -> MediaRow:
-    return MediaRow(
+    return media_row(
         id=upload.metadata["mediaId"],
         user_id=upload.user_id,
-        status="ready",
         filename=upload.filename,
         content_type=upload.content_type,
-        file_type="video",
         size=upload.size,
         provider=upload.provider,
         storage_key=upload.storage_key,
-        duration_seconds=1.0,
-        width=640,
-        height=360,
-        video_codec="h264",
-        audio_codec="aac",
-        bitrate=1,
-        frame_rate=25.0,
-        quality="360p",
-        sha256=None,
-        fingerprint=None,
-        duplicate_of=None,
-        tags=[],
-        captions=[],
-        derived=[],
-        renditions=[],
-        attachments=[],
-        views=0,
-        seconds_watched=0.0,
-        error=None,
-        created_at=datetime(2026, 11, 26, tzinfo=UTC),
-        deleted_at=None,
     )
 
 

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from storage.catalog import Catalog, MediaRow, new_media_id
+from storage.catalog import Catalog, MediaRow
 from storage.errors import BadValue, RowNotFound, StatusConflict
-
-NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+from tests.storage.media_rows import NOON, media_row
 
 
 async def kept(catalog: Catalog, user: str = "ursula", **changes: Any) -> MediaRow:
-    media_id = new_media_id()
-    row = MediaRow(
-        id=media_id,
+    """A row with something in every column."""
+    row = media_row(
         user_id=user,
-        status="ready",
-        filename="Talk.mp4",
-        content_type="video/mp4",
-        file_type="video",
         size=(5 << 40) + 1,
-        provider="s3",
-        storage_key=f"media/{media_id}/original.mp4",
-        duration_seconds=12.5,
-        width=1920,
-        height=1080,
-        video_codec="h264",
-        audio_codec="aac",
         bitrate=5_000_000_000,
         frame_rate=29.97,
-        quality="1080p",
         sha256="ab" * 32,
         fingerprint="cd" * 32,
-        duplicate_of=None,
         tags=["maths", "ärger"],
         captions=[{"language": "de", "key": "k"}],
         derived=[{"role": "poster"}],
@@ -44,9 +29,6 @@ async def kept(catalog: Catalog, user: str = "ursula", **changes: Any) -> MediaR
         attachments=[{"courseId": "c 7"}],
         views=3,
         seconds_watched=1.5,
-        error=None,
-        created_at=NOON,
-        deleted_at=None,
     )
     return await catalog.media.create(replace(row, **changes))
 

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from storage.catalog import Catalog, FileRow, TrafficRow, UsageRow, new_file_id
+from storage.catalog import MEDIA_LIBRARY, Catalog, FileRow, TrafficRow, UsageRow, new_file_id
 from storage.errors import BadValue
+from tests.storage.media_rows import NOON, media_row
 
 BIG = 5_000_000_000
 MONTH = "2026-11"
@@ -60,6 +61,25 @@ async def test_what_was_deleted_is_not_counted(catalog: Catalog) -> None:
     recording_id = await recorded(catalog, "a", file_row("s3"))
     await catalog.recordings.delete(recording_id)
     assert await catalog.usage.stored() == ()
+
+
+async def test_the_media_library_is_counted_with_what_was_made_of_it_and_its_trash(
+    catalog: Catalog,
+) -> None:
+    made = [{"role": "poster", "key": "p", "size": 20}, {"role": "pictures"}]
+    done = {"name": "hls", "status": "done", "size": 300, "files": [{"size": 100}, {"size": 200}]}
+    queued = {"name": "720p", "status": "queued"}
+    await catalog.media.create(
+        media_row(size=BIG, derived=made, captions=[{"size": 3}], renditions=[done, queued])
+    )
+    await catalog.media.create(media_row(duration_seconds=None, deleted_at=NOON))
+    await catalog.media.create(media_row(provider="local"))
+    await recorded(catalog, "a", file_row("s3"))
+    assert await catalog.usage.stored() == (
+        UsageRow("local", MEDIA_LIBRARY, 7, 1, 60.0),
+        UsageRow("s3", MEDIA_LIBRARY, BIG + 20 + 3 + 300 + 7, 6, 60.0),
+        UsageRow("s3", "a", BIG, 1, 1.5),
+    )
 
 
 # --- sharing --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /** The one session of this page and hooks on what changes with time. */
 
-import { useEffect, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
+import type { Explained } from "./explain";
 import { roomPath } from "./route";
 import { navigate } from "./router";
 import { Session } from "./session";
@@ -11,6 +12,18 @@ export const session = new Session(localStorage, sessionStorage, Date.now);
 export function useSession(): Session {
   useSyncExternalStore(session.subscribe, session.version);
   return session;
+}
+
+/** The token that opens the pages of what is kept, null without one. `reject` signs out, and `refused`
+ * says why from then on. */
+export function useLibraryToken() {
+  useSession();
+  const [refused, setRefused] = useState<Explained | null>(null);
+  const reject = useCallback((why: Explained) => {
+    setRefused(why);
+    session.signOut();
+  }, []);
+  return { token: session.libraryToken(), refused, reject };
 }
 
 /** Takes the token or invite out of the address, so that neither stays in history or on screen. */

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 
 import av
@@ -194,6 +195,20 @@ async def test_a_full_disk_waits(shelf: Shelf, films: Path) -> None:
     assert len(free) == 1
 
 
+async def test_attack_a_small_film_that_becomes_a_large_file(shelf: Shelf, films: Path) -> None:
+    """It ends where the room does that others need, and that is the rendition's failure alone."""
+    free = cycle([1 << 40, 0])  # before the job, and when it is told how much it may write
+    library = shelf.another_library(free=lambda _: next(free))
+    row = await shelf.brought(films / "plain.mp4")
+    await library.process(row.id, "ursula", ["240p"])
+    await library.idle()
+    await library.close()
+    (rendition,) = (await shelf.row(row.id)).renditions
+    assert rendition["status"] == "failed"
+    assert "too large" in rendition["error"].lower(), rendition["error"]
+    assert not list((shelf.folder / "scratch").rglob("*.mp4*"))
+
+
 async def test_a_lost_original_fails_the_rendition(shelf: Shelf, films: Path) -> None:
     row = await shelf.brought(films / "plain.mp4")
     await shelf.store.delete(row.storage_key)
@@ -259,6 +274,31 @@ async def test_a_store_that_is_down_keeps_the_row_that_names_its_objects(
     assert (await shelf.row(row.id)).deleted_at is not None
     shelf.store.delete_many = right  # type: ignore[method-assign]
     assert await shelf.library.purge() == 1
+
+
+async def test_a_wish_that_comes_while_an_older_row_is_looked_at_is_not_lost(
+    shelf: Shelf, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await shelf.brought(films / "plain.mp4")
+    await shelf.library.idle()
+    get, has_read, goes_on = shelf.catalog.media.get, asyncio.Event(), asyncio.Event()
+
+    async def get_slowly(media_id: str) -> MediaRow | None:
+        found = await get(media_id)
+        task = asyncio.current_task()
+        if task is not None and task.get_name().startswith("media "):
+            has_read.set()
+            await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(shelf.catalog.media, "get", get_slowly)
+    await shelf.library.restore(row.id, "ursula")  # nothing is to be done, which is looked at
+    await has_read.wait()
+    shelf.tools.failures = [JobFailed("it hurts")] * 2
+    await shelf.library.process(row.id, "ursula", ["240p"])
+    goes_on.set()
+    await shelf.library.idle()
+    assert [each["status"] for each in (await shelf.row(row.id)).renditions] == ["failed"]
 
 
 async def test_a_purge_ends_what_is_made(shelf: Shelf, films: Path) -> None:

@@ -43,14 +43,15 @@ export class LocalRecorder {
   private readonly wishes = new Map<Source, Wish>();
   private readonly listeners = new Set<(event: RecorderEvent) => void>();
   private current: RecorderState = "idle";
+  private leaving = false;
   private order: Promise<void> = Promise.resolve();
 
   constructor(
     readonly sessionId: string,
     private readonly tools: RecorderTools,
   ) {
-    window.addEventListener("beforeunload", this.flush);
-    document.addEventListener("visibilitychange", this.flush);
+    window.addEventListener("beforeunload", this.onLeaving);
+    document.addEventListener("visibilitychange", this.onHidden);
   }
 
   get state(): RecorderState {
@@ -127,8 +128,8 @@ export class LocalRecorder {
       this.change("stopped");
       this.wishes.clear();
       await this.stopTakes();
-      window.removeEventListener("beforeunload", this.flush);
-      document.removeEventListener("visibilitychange", this.flush);
+      window.removeEventListener("beforeunload", this.onLeaving);
+      document.removeEventListener("visibilitychange", this.onHidden);
       if (forGood) await this.tools.uploader.end();
       else this.tools.uploader.setRecording(false);
       this.tools.release();
@@ -189,6 +190,18 @@ export class LocalRecorder {
 
   private readonly flush = () => {
     for (const take of this.takes.values()) take.flush();
+  };
+
+  /** The last moment at which a chunk still reaches the journal. The person may decide to stay. */
+  private readonly onLeaving = () => {
+    this.leaving = true;
+    setTimeout(() => (this.leaving = false), 1000);
+    this.flush();
+  };
+
+  /** A phone may end a page that is not seen without a word. */
+  private readonly onHidden = () => {
+    if (document.hidden && !this.leaving) this.flush();
   };
 
   private async stopTakes(): Promise<void> {

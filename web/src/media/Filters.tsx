@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { Switch } from "../ui/Switch";
 import type { MediaFile } from "./api";
 import { type Order, ORDERS, tagsIn, type View } from "./model";
 
@@ -41,18 +42,12 @@ export function Filters({ value, files, onChange }: FiltersProps) {
 
   return (
     <form className="filters" role="search" onSubmit={(event) => event.preventDefault()}>
-      <div className="switch" role="group" aria-label="Type">
-        {TYPES.map(([type, words]) => (
-          <button
-            key={type}
-            type="button"
-            aria-pressed={(filter.type ?? "") === type}
-            onClick={() => narrow({ type: type || undefined })}
-          >
-            {words}
-          </button>
-        ))}
-      </div>
+      <Switch
+        label="Type"
+        options={TYPES}
+        value={filter.type ?? ""}
+        onChange={(type) => narrow({ type: type || undefined })}
+      />
       <input
         className="input"
         type="search"

@@ -4,7 +4,7 @@ import { useCallback, useEffect, useState } from "react";
 import { type Explained, needsSignIn } from "../explain";
 import { SignIn } from "../pages/SignIn";
 import { Link } from "../router";
-import { session, usePolling, useSession } from "../state";
+import { useLibraryToken, usePolling } from "../state";
 import { Frame } from "../ui/Frame";
 import { Icon } from "../ui/Icon";
 import { Notice } from "../ui/Notice";
@@ -21,13 +21,7 @@ const BUSY_MS = 2500;
 const IDLE_MS = 20_000;
 
 export default function LibraryPage() {
-  useSession();
-  const signedIn = session.libraryToken();
-  const [refused, setRefused] = useState<Explained | null>(null);
-  const reject = useCallback((why: Explained) => {
-    setRefused(why);
-    session.signOut();
-  }, []);
+  const { token: signedIn, refused, reject } = useLibraryToken();
   if (signedIn === null) {
     return (
       <SignIn

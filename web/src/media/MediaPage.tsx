@@ -6,7 +6,7 @@ import { type Explained, needsSignIn } from "../explain";
 import { moment } from "../format";
 import { SignIn } from "../pages/SignIn";
 import { Link, navigate } from "../router";
-import { session, usePolling, useSession } from "../state";
+import { useLibraryToken, usePolling } from "../state";
 import { Frame } from "../ui/Frame";
 import { Icon } from "../ui/Icon";
 import { Notice } from "../ui/Notice";
@@ -27,13 +27,7 @@ import { Tags } from "./Tags";
 const BUSY_MS = 1500;
 
 export default function MediaPage({ id }: { id: string }) {
-  useSession();
-  const signedIn = session.libraryToken();
-  const [refused, setRefused] = useState<Explained | null>(null);
-  const reject = useCallback((why: Explained) => {
-    setRefused(why);
-    session.signOut();
-  }, []);
+  const { token: signedIn, refused, reject } = useLibraryToken();
   if (signedIn === null) return <SignIn problem={refused} title="Sign in to see this file" />;
   return <OneFile key={signedIn} id={id} onRejected={reject} />;
 }

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import type { RecordingFilter } from "../api";
+import { Switch } from "../ui/Switch";
 
 const STATES = [
   ["", "All"],
@@ -28,18 +29,12 @@ export function Filters({ value, everyRoom, onChange }: FiltersProps) {
 
   return (
     <form className="filters" role="search" onSubmit={(event) => event.preventDefault()}>
-      <div className="switch" role="group" aria-label="State">
-        {STATES.map(([status, text]) => (
-          <button
-            key={status}
-            type="button"
-            aria-pressed={(value.status ?? "") === status}
-            onClick={() => onChange({ ...value, status: status || undefined })}
-          >
-            {text}
-          </button>
-        ))}
-      </div>
+      <Switch
+        label="State"
+        options={STATES}
+        value={value.status ?? ""}
+        onChange={(status) => onChange({ ...value, status: status || undefined })}
+      />
       {everyRoom && (
         <input
           className="input"

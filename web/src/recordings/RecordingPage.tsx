@@ -5,7 +5,7 @@ import { type Explained, explain, needsSignIn } from "../explain";
 import { SignIn } from "../pages/SignIn";
 import { Link, navigate } from "../router";
 import { mayManage } from "../session";
-import { session, useSession } from "../state";
+import { useLibraryToken } from "../state";
 import { Frame } from "../ui/Frame";
 import { Icon } from "../ui/Icon";
 import { Notice } from "../ui/Notice";
@@ -23,13 +23,7 @@ import { useLiveStatus } from "./useLiveStatus";
 
 /** One recording: to be watched, saved, judged and made into one video. */
 export default function RecordingPage({ id }: { id: string }) {
-  useSession();
-  const token = session.libraryToken();
-  const [refused, setRefused] = useState<Explained | null>(null);
-  const reject = useCallback((why: Explained) => {
-    setRefused(why);
-    session.signOut();
-  }, []);
+  const { token, refused, reject } = useLibraryToken();
   if (token === null) {
     return (
       <SignIn

@@ -4,7 +4,7 @@ import { listRecordings, type Recording, type RecordingFilter } from "../api";
 import { type Explained, explain, needsSignIn } from "../explain";
 import { SignIn } from "../pages/SignIn";
 import { Link } from "../router";
-import { session, usePolling, useSession } from "../state";
+import { session, useLibraryToken, usePolling } from "../state";
 import { Frame } from "../ui/Frame";
 import { Icon } from "../ui/Icon";
 import { Notice } from "../ui/Notice";
@@ -19,13 +19,7 @@ const IDLE_MS = 15_000;
 const FOLLOWED = 3;
 
 export default function RecordingsPage() {
-  useSession();
-  const token = session.libraryToken();
-  const [refused, setRefused] = useState<Explained | null>(null);
-  const reject = useCallback((why: Explained) => {
-    setRefused(why);
-    session.signOut();
-  }, []);
+  const { token, refused, reject } = useLibraryToken();
   if (token === null) {
     return (
       <SignIn

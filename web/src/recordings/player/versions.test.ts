@@ -51,10 +51,11 @@ describe("two recordings of one person", () => {
   });
 
   it.each([
-    [{ gaps: [{ startSeconds: 1, durationSeconds: 1, reason: "missing" }] }, "server"],
-    [{ undecodable: [{ startSeconds: 1, durationSeconds: 1 }] }, "server"],
-    [{ gaps: [{ startSeconds: 1, durationSeconds: 1, reason: "muted" }] }, "own"],
-    [{ participantId: "ben", undecodable: [{ startSeconds: 1, durationSeconds: 1 }] }, "own"],
+    [{ gaps: [{ startSeconds: 1, durationSeconds: 2, reason: "missing" }] }, "server"],
+    [{ undecodable: [{ startSeconds: 1, durationSeconds: 2 }] }, "server"],
+    [{ undecodable: [{ startSeconds: 1, durationSeconds: 0.2 }] }, "own"],
+    [{ gaps: [{ startSeconds: 1, durationSeconds: 2, reason: "muted" }] }, "own"],
+    [{ participantId: "ben", undecodable: [{ startSeconds: 1, durationSeconds: 2 }] }, "own"],
   ])("with %j shows the %s's first", (change, usual) => {
     expect(versionsOf([server, own("a", 0, 100)], clientTrack(change)).usual).toBe(usual);
   });

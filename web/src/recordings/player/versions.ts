@@ -29,6 +29,8 @@ export const isOwn = (file: RecordingFile) => file.kind === "client";
 
 /** Shorter holes are not worth opening a file for. */
 const SHORTEST_HOLE = 0.5;
+/** Seconds: the last picture of a part may be cut when its tab went. */
+const A_MOMENT = 1;
 
 export function versionsOf(files: RecordingFile[], integrity: Integrity | null): Versions {
   const server = files.filter((file) => !isOwn(file)).map(clipOf);
@@ -66,13 +68,15 @@ function holes(clip: Clip, others: Clip[]): [start: number, end: number][] {
   return found;
 }
 
-/** True when chunks never arrived or pictures don't decode. */
+/** True when more than a moment of it is known to be missing or not to decode. */
 function isDamaged(own: Clip[], integrity: Integrity | null): boolean {
   const people = new Set(own.map(({ file }) => file.participantId));
-  return (integrity?.tracks ?? []).some(
-    ({ source, trackId, participantId, gaps, undecodable }) =>
-      (source === "client" || trackId.startsWith("client/")) &&
-      people.has(participantId) &&
-      ((undecodable?.length ?? 0) > 0 || (gaps ?? []).some(({ reason }) => reason === "missing")),
-  );
+  const spans = (integrity?.tracks ?? [])
+    .filter(({ source, trackId }) => source === "client" || trackId.startsWith("client/"))
+    .filter(({ participantId }) => people.has(participantId))
+    .flatMap(({ gaps, undecodable }) => [
+      ...(undecodable ?? []),
+      ...(gaps ?? []).filter(({ reason }) => reason === "missing"),
+    ]);
+  return spans.reduce((sum, { durationSeconds }) => sum + durationSeconds, 0) > A_MOMENT;
 }
