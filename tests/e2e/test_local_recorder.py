@@ -378,6 +378,9 @@ async def test_the_documented_page_works_with_the_module_alone(
     async with person(browser) as (context, traffic):
         host = await context.new_page()
         await enter_as_host(host, server, room)
+        await expect(host.get_by_test_id("call")).to_have_attribute(
+            "data-phase", "connected", timeout=SOON
+        )
         async with Rest(server.base_url, server_token()) as rest:
             recording = await rest.start_recording(room)
             page = await context.new_page()

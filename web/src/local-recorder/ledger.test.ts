@@ -88,6 +88,7 @@ describe("the ledger of a session", () => {
     made.take(all);
     made.acknowledge(key(0));
     expect(made.counts()).toEqual({ bytes: 30, bytesSaved: 10, chunks: 3, chunksSaved: 1 });
-    expect(made.ends()).toEqual([{ part: 0, lastSequence: 2 }]);
+    expect(made.ends(null)).toEqual([{ part: 0, lastSequence: 2 }]);
+    expect(made.ends(has([0, 3]))).toEqual([{ part: 0, lastSequence: 3 }]);
   });
 });

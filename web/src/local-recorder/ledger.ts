@@ -8,7 +8,7 @@
  * account of what it has names it.
  */
 
-import { isReceived } from "./ranges";
+import { isReceived, lastReceived } from "./ranges";
 import type { ChunkKey, ChunkState, LocalPart } from "./types";
 
 /** The first chunk of a part has the header, without which the others are of no use to anybody. */
@@ -123,11 +123,17 @@ export class Ledger {
     };
   }
 
-  /** The parts that have media, each with its last sequence. */
-  ends(): { part: number; lastSequence: number }[] {
+  /**
+   * The parts that have media, each with its last sequence. A chunk that was only in memory may have
+   * reached the server before its page went, and be unknown here.
+   */
+  ends(state: ChunkState | null): { part: number; lastSequence: number }[] {
     return [...this.parts.values()]
-      .filter(({ next }) => next > 0)
-      .map(({ part, next }) => ({ part, lastSequence: next - 1 }))
+      .map(({ part, next }) => ({
+        part,
+        lastSequence: Math.max(next - 1, lastReceived(state, part)),
+      }))
+      .filter(({ lastSequence }) => lastSequence >= 0)
       .sort((a, b) => a.part - b.part);
   }
 }

@@ -279,7 +279,7 @@ export class ChunkUploader {
       }
       await this.end();
     }
-    const ends = this.ledger.ends();
+    const ends = this.ledger.ends(this.known);
     if (ends.length > 0) await this.server.complete(ends);
     await this.forget();
     return true;
