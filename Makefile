@@ -29,12 +29,12 @@ help: ## list the targets
 run: $(RUNTIME) $(WEB_ROOT) ## install, build and start the server on http://localhost:7880 (ARGS="--port 8000")
 	@exec $(BIN)/mediaserver serve $(ARGS)
 
-# Tests with real calls in real time want the machine for themselves; the others share its cores.
+# Tests with real calls in real time mostly wait, but not beside tests that want all they can get.
 QUIET := tests/e2e tests/interop tests/media tests/rig/test_rig.py
 
 test: system-packages $(DEV) $(WEB_ROOT) ## install whatever is missing, then run all tests but the long ones
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(QUIET:%=--ignore=%)
-	$(BIN)/python -m pytest -m "not long" $(QUIET)
+	$(BIN)/python -m pytest -m "not long" -n 3 --dist loadfile $(QUIET:%=--ignore=%)
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(QUIET)
 	$(NPM) run --silent test
 
 test-long: system-packages $(DEV) $(WEB_ROOT) ## the tests that take minutes

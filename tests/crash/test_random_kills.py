@@ -174,7 +174,10 @@ async def _none(look: object) -> bool:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize(
+    "victim",
+    ["all", *(pytest.param(each, marks=pytest.mark.long) for each in VICTIMS if each != "all")],
+)
 async def test_one_kill(data_dir: Path, tmp_path: Path, victim: str) -> None:
     chosen = seed()
     dice = random.Random(chosen)

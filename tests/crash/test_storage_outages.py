@@ -88,6 +88,7 @@ async def test_a_store_that_fails_four_requests_of_ten(
         assert await plays(server, rows[0], tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_a_store_that_is_down_with_a_fallback(
     data_dir: Path, s3_gateway: Radosgw, network: FaultProxy

@@ -186,7 +186,11 @@ async def test_a_file_is_nobody_elses(made: Made, server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("codec", "content_type"),
-    [("h264", "video/mp4"), ("vp9", "video/webm"), ("av1", "video/webm")],
+    [
+        ("h264", "video/mp4"),
+        pytest.param("vp9", "video/webm", marks=pytest.mark.long),
+        pytest.param("av1", "video/webm", marks=pytest.mark.long),
+    ],
 )
 async def test_every_codec_is_recorded(
     server: Server,

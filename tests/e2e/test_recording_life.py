@@ -120,6 +120,7 @@ async def test_a_room_that_is_recorded_by_itself(server: Server, rest: Rest, roo
 ROUNDS = 100
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_start_stop_start_stop_a_hundred_times_leaves_no_orphan(
     tmp_path_factory: pytest.TempPathFactory,

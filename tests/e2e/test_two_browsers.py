@@ -61,7 +61,15 @@ def assert_in_order(numbers: list[int]) -> None:
     assert min(steps) >= 0, f"a picture came twice or too late: {numbers}"
 
 
-@pytest.mark.parametrize("codec", ["vp8", "h264", "vp9", "av1"])
+@pytest.mark.parametrize(
+    "codec",
+    [
+        "vp8",
+        "h264",
+        pytest.param("vp9", marks=pytest.mark.long),
+        pytest.param("av1", marks=pytest.mark.long),
+    ],
+)
 async def test_both_pages_see_and_hear_each_other(
     server: MediaserverProcess, browser: Browser, pages_url: str, room: str, codec: str
 ) -> None:

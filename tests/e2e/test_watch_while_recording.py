@@ -90,7 +90,7 @@ async def rest(server: Server) -> AsyncIterator[Rest]:
         yield caller
 
 
-@pytest.mark.parametrize("codec", ["vp8", "h264"])
+@pytest.mark.parametrize("codec", ["vp8", pytest.param("h264", marks=pytest.mark.long)])
 async def test_a_running_recording_is_watched_from_its_beginning(
     server: Server, browser: Browser, pages_url: str, rest: Rest, room: str, codec: str
 ) -> None:

@@ -18,7 +18,13 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from storage.errors import BadParts, CredentialsRefused, ObjectNotFound, StoreUnavailable, UploadGone
+from storage.errors import (
+    BadParts,
+    CredentialsRefused,
+    ObjectNotFound,
+    StoreUnavailable,
+    UploadGone,
+)
 from storage.objects import Part, Retrier, RetryPolicy, SignedForm, SignedRequest
 from storage.objects.gcs import GcsStore
 from tests.rig.faults import Answer, FaultProxy, LoseAnswer, fault_proxy
