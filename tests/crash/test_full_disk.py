@@ -71,7 +71,7 @@ class Call:
         assert (refused.value.status, refused.value.code) == (507, "disk_low")
 
     async def final(self, recording: str) -> dict[str, Any]:
-        return await self.rest.recording_in(recording, FINAL, within=30)
+        return await self.rest.recording_in(recording, FINAL, within=60)
 
 
 @asynccontextmanager
