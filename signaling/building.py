@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,7 @@ from signaling.auth import TokenAuthority
 from signaling.automatic import AutomaticRecording
 from signaling.calls import CallLog
 from signaling.chores import chores
+from signaling.clock import now
 from signaling.datadir import claim_journals, lock_data_dir, prepare_folder
 from signaling.errors import StartError
 from signaling.jobhost.runner import QueuedJobs
@@ -143,10 +144,6 @@ async def build(
         lifecycle=lifecycle,
     )
     return services, conferences, chores(services, ground.deliverer, targets)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 # --- the ground --------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from recorder.delivery import Deliverer
 from recorder.homecoming import Homecoming
@@ -12,6 +12,7 @@ from recorder.orphans import Orphans
 from recorder.reaper import Limits, Reaper
 from recorder.retention import Retention
 from recorder.targets import Targets
+from signaling.clock import now
 from signaling.rest.services import Services
 from signaling.room_settings import limits_of
 from signaling.settings import Settings
@@ -24,22 +25,22 @@ from signaling.stores import (
 def chores(services: Services, deliverer: Deliverer, targets: Targets) -> Keeper:
     """Every chore of a server, none of them begun."""
     settings, catalog, depots = services.settings, services.catalog, services.depots
-    homecoming = Homecoming(catalog, depots, clock=_now, links_last=links_last(depots))
+    homecoming = Homecoming(catalog, depots, clock=now, links_last=links_last(depots))
     retention = Retention(
         catalog,
         depots,
         journals_root(settings.data_dir),
         retention_policy(settings),
-        clock=_now,
+        clock=now,
     )
-    orphans = Orphans(depots, services.local_objects, clock=_now, alive=services.uploads.upload_ids)
+    orphans = Orphans(depots, services.local_objects, clock=now, alive=services.uploads.upload_ids)
     no_media = timedelta(minutes=settings.recording_no_media_minutes) or None
 
     async def limits(room: str) -> Limits:
         return limits_of(await services.room_book.of(room), no_media)
 
     reaper = Reaper(
-        services.recordings, services.space, limits, clock=_now, spare=services.live.spare
+        services.recordings, services.space, limits, clock=now, spare=services.live.spare
     )
     return Keeper(
         Chore("reaper", 1.0, reaper.look),
@@ -66,7 +67,3 @@ def chores(services: Services, deliverer: Deliverer, targets: Targets) -> Keeper
 def _between(settings: Settings) -> float:
     """Seconds between two looks for upload sessions that are over."""
     return min(30.0, settings.upload_session_timeout / 4)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

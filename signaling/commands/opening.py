@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from recorder.depots import Depots
 from signaling.settings import Settings
 from signaling.stores import open_depots
 from storage.catalog import Catalog, ServerLock
 from storage.errors import CatalogInUse
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 @asynccontextmanager

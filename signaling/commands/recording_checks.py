@@ -20,7 +20,8 @@ from recorder.progress import Progress
 from recorder.rendering import UNDER_WAY, Renderer, RenderStatus, request
 from recorder.repair import Action, Mending, Repair, plan
 from recorder.reupload import Reupload
-from signaling.commands.opening import now, opened, sole_user
+from signaling.clock import now
+from signaling.commands.opening import opened, sole_user
 from signaling.commands.parsing import command
 from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, tell
 from signaling.jobs import SubprocessJobs, default_at_once

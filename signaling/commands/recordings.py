@@ -14,8 +14,9 @@ from recorder.progress import Progress
 from recorder.recovery import retry
 from recorder.retention import Expired, Retention
 from recorder.reupload import Outcome, Reupload, waiting_recordings
+from signaling.clock import now
 from signaling.commands import recording_checks
-from signaling.commands.opening import now, opened
+from signaling.commands.opening import opened
 from signaling.commands.parsing import command, group
 from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, tell
 from signaling.errors import SettingsError

@@ -10,7 +10,8 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final, get_args
 
 from recorder.migrate import Migration, Moved, Plan
-from signaling.commands.opening import now, opened
+from signaling.clock import now
+from signaling.commands.opening import opened
 from signaling.commands.parsing import command, group, month
 from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, table, tell
 from signaling.costs import Amount, Usage, usage_of
