@@ -61,6 +61,7 @@ class _Live:
     row: RecordingRow
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     end_reason: EndReason | None = None
+    stop_waits: bool = False  # a stop that could not be written down is being tried again
     progress: Progress = field(default_factory=Progress)
 
 
@@ -220,7 +221,8 @@ class RecordingService:
         """Ends a recording; back when its journals are closed. Again, it changes nothing.
 
         The first `reason` is the one that its metadata keeps. Raises UnknownRecording, and what the
-        catalog raises.
+        catalog raises; a stop that CatalogUnavailable interrupts is written down by itself when the
+        catalog is back, for its media has ended.
         """
         live = self._live.get(recording_id)
         if live is None:
@@ -228,6 +230,13 @@ class RecordingService:
             if row is None:
                 raise UnknownRecording(f"there is no recording {recording_id}")
             return row
+        try:
+            return await self._stop(live, reason)
+        except CatalogUnavailable:
+            self._stop_when_written(live, reason)
+            raise
+
+    async def _stop(self, live: _Live, reason: EndReason) -> RecordingRow:
         async with live.lock:
             if live.row.status not in ACTIVE:
                 return live.row
@@ -352,8 +361,18 @@ class RecordingService:
 
     def _stop_unwritable(self, live: _Live) -> None:
         low = self._space is not None and self._space.is_low()
-        reason = EndReason.LOW_DISK if low else EndReason.WRITE_FAILED
-        self._tasks.spawn(self._until_written(live, lambda: self._stop_if_live(live, reason)))
+        self._stop_when_written(live, EndReason.LOW_DISK if low else EndReason.WRITE_FAILED)
+
+    def _stop_when_written(self, live: _Live, reason: EndReason) -> None:
+        if not live.stop_waits:
+            live.stop_waits = True
+            self._tasks.spawn(self._stop_at_last(live, reason))
+
+    async def _stop_at_last(self, live: _Live, reason: EndReason) -> None:
+        try:
+            await self._until_written(live, lambda: self._stop_if_live(live, reason))
+        finally:
+            live.stop_waits = False
 
     async def delete(self, recording_id: str) -> None:
         """Removes objects, journals and row; see `recorder.removal`.
@@ -427,7 +446,7 @@ class RecordingService:
 
     async def _stop_if_live(self, live: _Live, reason: EndReason) -> None:
         if live.row.id in self._live:
-            await self.stop(live.row.id, reason)
+            await self._stop(live, reason)
 
     async def _until_written(
         self, live: _Live, write: Callable[[], Coroutine[Any, Any, None]]

@@ -60,6 +60,7 @@ class Call:
     rest: Rest
     disk: Path
     heard: rtc.Track
+    server: MediaserverProcess
 
     async def goes_on(self) -> None:
         """Bob still hears Ann."""
@@ -87,7 +88,7 @@ async def call_on(disk: Path, **settings: str) -> AsyncIterator[Call]:
     ):
         heard = await bob.subscribed("ann", rtc.TrackKind.KIND_AUDIO)
         await hears(heard, 440)
-        yield Call(rest, disk, heard)
+        yield Call(rest, disk, heard, server)
 
 
 async def assert_valid(call: Call, row: dict[str, Any], folder: Path, *, least: float) -> None:
@@ -128,6 +129,11 @@ async def test_a_disk_that_is_full_at_once_costs_no_more_than_what_did_not_fit(
             status = await call.rest.get(f"/api/v1/recordings/{recording}/status")
             assert status["status"] not in FINAL, "its end can't be written down yet"
             await until(lambda: call.rest.bytes("/readyz"), within=5, what="the server answers")
+            await until(
+                lambda: f"{recording} ends: low_disk" in call.server.text(),
+                within=10,
+                what="the server finds the disk full",
+            )
             filler.unlink()
             row = await call.final(recording)
             assert row["metadata"]["endReason"] == "low_disk"

@@ -19,6 +19,7 @@ from recorder.errors import (
     UnknownRecording,
 )
 from recorder.finishing import JOB_RETRIES, NO_MEDIA, NOTHING_PLAYS, OUTPUT_NAME
+from recorder.lifecycle import EndReason
 from storage.catalog import RecordingRow
 from storage.errors import BadKey, CatalogUnavailable, ObjectNotFound
 from storage.objects import StoredObject
@@ -371,6 +372,23 @@ async def test_a_stop_that_the_catalog_refuses_can_be_done_again(house: House) -
     assert (await house.service.stop(row.id)).status == "processing"
     await house.settled()
     assert (await house.row(row.id)).status == "recorded"
+
+
+async def test_a_stop_that_the_catalog_refuses_is_written_down_when_it_is_back(
+    house: House,
+) -> None:
+    """Nobody asks again: its media has ended, so it must not seem to run on."""
+    house.plane.tracks = [audio_track(1.0)]
+    row = await house.service.start("blue", None, "host")
+    with house.catalog_away(4):
+        for _ in range(2):
+            with pytest.raises(CatalogUnavailable):
+                await house.service.stop(row.id, EndReason.LOW_DISK)
+        await house.settled()
+    assert house.pauses == [1.0, 2.0], "one task tries again, however often it is asked"
+    found = await house.row(row.id)
+    assert found.status == "recorded"
+    assert found.metadata["endReason"] == "low_disk"
 
 
 async def test_a_fault_stops_it_however_long_the_catalog_is_away(house: House) -> None:
