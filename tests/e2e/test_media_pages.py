@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,7 @@ from playwright.async_api import Browser, Locator, Page, Request, expect
 
 from tests.recorder.media.films import film
 from tests.rig.browser import faults_of, visitor
+from tests.rig.rest import Rest
 from tests.rig.server import MediaserverProcess
 from tests.rig.tokens import participant_token
 from tests.rig.waiting import until
@@ -257,6 +259,77 @@ async def test_a_film_is_played_renamed_tagged_deleted_and_restored(
     await expect(page.get_by_test_id("trash-empty")).to_be_visible(timeout=SOON)
     await page.get_by_test_id("show-trash").click()
     await expect(lesson).to_contain_text("lesson", timeout=SOON)
+
+
+async def test_several_files_are_tagged_deleted_and_brought_back_together(
+    server: Server, page: Page, tmp_path: Path
+) -> None:
+    await enter(page, server, "sorter")
+    for name in ("one.mp4", "two.mp4", "three.mp4"):
+        await choose(page, film(tmp_path / name, seconds=1.0))
+    await expect(page.locator("[data-stage=done]")).to_have_count(3, timeout=MADE)
+    await page.get_by_role("link", name="All media").click()
+    for name in ("one.mp4", "two.mp4"):
+        await page.get_by_label(f"Choose {name}").check()
+    await expect(page.get_by_test_id("batch")).to_contain_text("2 chosen")
+    await page.get_by_test_id("batch-tag").click()
+    await page.get_by_test_id("batch-tags").fill("lesson")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("media-card").filter(has_text="lesson")).to_have_count(2)
+
+    # another tab was faster with one of them
+    async with Rest(server.base_url, own("sorter")) as rest:
+        files = (await rest.get("/api/v1/media/user/media"))["items"]
+        ids = {file["filename"]: file["id"] for file in files}
+        await rest.delete(f"/api/v1/media/media/{ids['one.mp4']}")
+    await page.get_by_test_id("batch-make").click()
+    await page.get_by_label("Stream (HLS)").check()
+    await page.get_by_test_id("batch-confirm").click()
+    problems = page.get_by_test_id("batch-problems")
+    await expect(problems).to_contain_text("one.mp4: This file is in the trash", timeout=SOON)
+    await expect(problems.get_by_role("listitem")).to_have_count(1)
+
+    await page.get_by_test_id("choose-all").check()
+    await page.get_by_test_id("batch-delete").click()
+    await expect(page.get_by_test_id("no-media")).to_be_visible(timeout=SOON)
+    await page.get_by_test_id("undo").get_by_role("button", name="Undo").click()
+    await expect(page.get_by_test_id("media-card")).to_have_count(2, timeout=SOON)
+
+
+async def test_a_film_is_attached_to_a_course_and_what_was_watched_of_it_is_told_on_leaving(
+    server: Server, page: Page, tmp_path: Path
+) -> None:
+    await enter(page, server, "teacher")
+    await uploaded(page, film(tmp_path / "lesson.mp4", seconds=4.0))
+    media_id = page.url.rpartition("/")[2]
+    await page.get_by_test_id("attach-course").fill("algebra")
+    await page.get_by_test_id("attach").click()
+    attached = page.get_by_test_id("attachment")
+    await expect(attached).to_contain_text("algebra", timeout=SOON)
+    await page.get_by_title("Change algebra").click()
+    await page.get_by_test_id("attach-video").fill("first")
+    await page.keyboard.press("Enter")
+    await expect(attached).to_contain_text("first", timeout=SOON)
+    await expect(attached).to_have_count(1)
+    video = page.get_by_test_id("player")
+    await video.evaluate("video => { video.muted = true; void video.play(); }")
+
+    async def seen_some() -> bool:
+        return float(await video.evaluate("video => video.currentTime")) > 1.6
+
+    await until(seen_some, within=20, what="some of it is played")
+    await page.goto("about:blank")
+    async with Rest(server.base_url, own("teacher")) as rest:
+
+        async def told() -> bool:
+            seen.append(await rest.get(f"/api/v1/media/media/{media_id}"))
+            return bool(seen[-1]["views"])
+
+        seen: list[dict[str, Any]] = []
+        await until(told, within=10, what="the view")
+    assert 1.4 < seen[-1]["secondsWatched"] < 4.1
+    assert seen[-1]["views"] == 1
+    assert seen[-1]["attachments"] == [{"courseId": "algebra", "videoId": "first"}]
 
 
 @pytest.mark.long

@@ -86,6 +86,7 @@ export interface Recording {
   callId: string | null;
   status: RecordingStatus;
   mode: string;
+  options?: { audioOnly?: boolean };
   startedBy: string | null;
   startedAt: string | null;
   stoppedAt: string | null;
@@ -111,7 +112,7 @@ export interface RecordingProgress {
   chunks?: { participantId: string; status?: string }[];
 }
 
-export type RecordingMode = "tracks" | "composite";
+export type RecordingMode = "tracks" | "composite" | "client";
 
 export interface RecordingChoice {
   mode: RecordingMode;
@@ -170,6 +171,8 @@ interface Call {
   token?: string | null;
   body?: object;
   signal?: AbortSignal;
+  /** Goes on when the page is closed meanwhile. */
+  keepalive?: boolean;
 }
 
 export async function request<T>(method: string, path: string, call: Call = {}): Promise<T> {
@@ -183,6 +186,7 @@ export async function request<T>(method: string, path: string, call: Call = {}):
       headers,
       body: call.body ? JSON.stringify(call.body) : undefined,
       signal: call.signal,
+      keepalive: call.keepalive,
       cache: "no-store",
     });
   } catch (error) {

@@ -27,6 +27,8 @@ export interface Seat {
   camera: boolean;
   /** This browser records too, while the call is recorded. */
   localCopy?: boolean;
+  /** The recording that browsers alone make, and this one does not take part in. */
+  declined?: string;
 }
 
 export interface Invite {

@@ -60,7 +60,7 @@ function InCall({ room, seat, phase, news, tryNow, leave, onProblem }: InCallPro
   const host = canHost(seat);
   const connected = phase.kind === "connected";
   useRecordingNews(room, connected, news.add);
-  const copy = useLocalCopy(room, seat, connected, onProblem);
+  const copy = useLocalCopy(room, seat, connected, news.add);
   useEffect(() => {
     if (chatOpen) setSeen(messages.length);
   }, [chatOpen, messages.length]);

@@ -16,7 +16,7 @@ export function LocalCopyChip({ copy }: { copy: LocalCopy }) {
     setOpen(false);
     button.current?.focus();
   }, []);
-  const { running, wanted, want, progress } = copy;
+  const { running, browsersOnly, wanted, want, progress } = copy;
   if (!running && progress === null) return null;
   const look = lookOf(copy);
   return (
@@ -42,7 +42,7 @@ export function LocalCopyChip({ copy }: { copy: LocalCopy }) {
           testId="local-copy-panel"
           onClose={close}
         >
-          <LocalCopyCheck checked={wanted} onChange={want} />
+          <LocalCopyCheck checked={wanted} browsersOnly={browsersOnly} onChange={want} />
           {progress !== null && <CopyState progress={progress} />}
         </Panel>
       )}
@@ -52,17 +52,20 @@ export function LocalCopyChip({ copy }: { copy: LocalCopy }) {
 
 interface LocalCopyCheckProps {
   checked: boolean;
+  browsersOnly?: boolean;
   onChange: (on: boolean) => void;
 }
 
 /** The choice, with what it means. */
-export function LocalCopyCheck({ checked, onChange }: LocalCopyCheckProps) {
+export function LocalCopyCheck({ checked, browsersOnly, onChange }: LocalCopyCheckProps) {
   return (
     <div className="copy-check" data-testid="local-copy-check">
       <Check text="Record locally in best quality" checked={checked} onChange={onChange} />
       <p className="muted">
         This browser records your own camera, microphone and screen before the network can harm
         them, and sends that to the server meanwhile.
+        {browsersOnly &&
+          " Nothing else records this call: without it you are not in the recording."}
       </p>
     </div>
   );
@@ -74,9 +77,9 @@ function CopyState({ progress }: { progress: Progress }) {
   return (
     <div className="copy-state">
       <progress value={percentOf(progress)} max={100} aria-label="Saved on the server" />
-      <p role="status">
+      <p>
         {savedOf(progress)} saved on the server.{" "}
-        {refused ? refusalOf(progress).advice : waitOf(progress)}
+        <span role="status">{refused ? refusalOf(progress).advice : waitOf(progress)}</span>
       </p>
       {(low || progress.chunksInMemory > 0) && (
         <p className="copy-low" role="alert">
@@ -97,7 +100,14 @@ function useLowStorage(): boolean {
   return low;
 }
 
-function lookOf({ wanted, progress }: LocalCopy): { tone: string; text: string; label: string } {
+function lookOf({ wanted, browsersOnly, progress }: LocalCopy): {
+  tone: string;
+  text: string;
+  label: string;
+} {
+  if (!wanted && browsersOnly) {
+    return { tone: "warn", text: "Not recorded", label: "You are not in the recording" };
+  }
   if (!wanted) {
     return {
       tone: "",

@@ -51,6 +51,13 @@ export function RecordOptions(props: RecordOptionsProps) {
             name="One video too"
             says="Made after the call, beside the files"
           />
+          <Choice
+            group="record-mode"
+            checked={shown.mode === "client"}
+            onChange={() => change({ mode: "client" })}
+            name="Every browser’s own recording"
+            says="Best quality on any network, but nothing on the server: who declines, or leaves before all is sent, is missing"
+          />
         </div>
       </fieldset>
       {shown.mode === "composite" && !shown.audioOnly && (
@@ -76,7 +83,9 @@ export function RecordOptions(props: RecordOptionsProps) {
         checked={shown.audioOnly}
         onChange={(audioOnly) => change({ audioOnly })}
       />
-      {copy && <LocalCopyCheck checked={copy.wanted} onChange={copy.want} />}
+      {copy && shown.mode !== "client" && (
+        <LocalCopyCheck checked={copy.wanted} onChange={copy.want} />
+      )}
       <button type="button" className="button quiet small" onClick={onSettings}>
         <Icon name="settings" />
         Settings of this room

@@ -1,87 +1,74 @@
 import { type LocalTrackPublication, type Room, Track, TrackEvent } from "livekit-client";
 import { useCallback, useEffect, useRef, useState } from "react";
-import { listRecordings } from "../api";
 import { copies } from "../copies/copies";
 import { useCopies } from "../copies/useCopies";
 import type { Explained } from "../explain";
 import { askToPersist, type LocalRecorder, type Progress, type Source } from "../local-recorder";
-import { isActive } from "../recordings/model";
 import type { Seat } from "../session";
-import { session, usePolling, useSession } from "../state";
-import { useMediaOf, useRecordingFlag } from "./hooks";
+import { session, useSession } from "../state";
+import { useMediaOf } from "./hooks";
+import { useCurrentRecording } from "./useCurrentRecording";
 
 export interface LocalCopy {
   /** The call is being recorded, so there is something to make a copy of. */
   running: boolean;
+  /** It is made by the browsers alone: who makes no copy is not in it. */
+  browsersOnly: boolean;
   wanted: boolean;
   want: (on: boolean) => void;
   /** Of the copy that is being made; null while none is. */
   progress: Progress | null;
 }
 
-const FIND_MS = 1500;
 const SETTLE_MS = 250;
 const CAN_RECORD = typeof MediaRecorder === "function" && "indexedDB" in globalThis;
+const CAMERA = [Track.Source.Camera, Track.Source.Microphone];
+const SCREEN = [Track.Source.ScreenShare, Track.Source.ScreenShareAudio];
+
+export const RECORDS_YOU: Explained = {
+  title: "Your browser records you",
+  advice:
+    "The host has chosen so: everybody’s own browser makes this recording. Press the mark at the top if you don’t want that.",
+};
 
 /**
  * Records what this person sends in the browser itself, while the call is recorded and they want
- * it. Tracks that come and go make new parts; a lost connection changes nothing.
+ * it; where browsers alone record, as long as they don't decline. Tracks that come and go make new
+ * parts; a lost connection changes nothing.
  */
 export function useLocalCopy(
   room: Room,
   seat: Seat,
   connected: boolean,
-  onProblem: (what: Explained) => void,
+  tell: (tone: "info" | "error", what: Explained) => void,
 ): LocalCopy | null {
-  const flag = useRecordingFlag(room);
   useSession();
-  const wanted = session.seat(seat.room)?.localCopy ?? false;
-  const recordingId = useRecordingId(seat.room, flag, connected, wanted);
-  const recorder = useRecorderOf(recordingId, seat, onProblem);
-  useTakes(room, recorder, "camera", [Track.Source.Camera, Track.Source.Microphone], onProblem);
-  useTakes(
-    room,
-    recorder,
-    "screen",
-    [Track.Source.ScreenShare, Track.Source.ScreenShareAudio],
-    onProblem,
-  );
-  const progress =
-    useCopies().find(
-      (one) => one.recordingId === recordingId && one.participantId === seat.identity,
-    ) ?? null;
-  const want = useCallback(
-    (on: boolean) => session.changeSeat(seat.room, { localCopy: on }),
-    [seat.room],
-  );
+  const { running, recording } = useCurrentRecording(room, seat.room, connected);
+  const { localCopy, declined } = session.seat(seat.room) ?? seat;
   const mayPublish = room.localParticipant.permissions?.canPublish !== false;
-  return CAN_RECORD && mayPublish ? { running: flag, wanted, want, progress } : null;
-}
-
-/** The recording that runs in the room, once it is wanted; it stays while the connection is lost. */
-function useRecordingId(
-  name: string,
-  flag: boolean,
-  connected: boolean,
-  wanted: boolean,
-): string | null {
-  const [id, setId] = useState<string | null>(null);
-  useEffect(() => {
-    if (!wanted || (connected && !flag)) setId(null);
-  }, [wanted, connected, flag]);
-  const searching = wanted && flag && id === null;
-  const find = useCallback(
-    async (signal: AbortSignal) => {
-      if (!searching) return;
-      const token = session.tokenFor(name) ?? "";
-      const { items } = await listRecordings(token, 1, 5, { room: name }, signal);
-      const active = items.find(({ status }) => isActive(status));
-      if (active !== undefined && !signal.aborted) setId(active.id);
+  const able = CAN_RECORD && mayPublish;
+  const browsersOnly = recording?.browsersOnly === true;
+  const id = recording?.id ?? null;
+  const wanted = browsersOnly ? declined !== id : (localCopy ?? false);
+  const onProblem = useCallback((what: Explained) => tell("error", what), [tell]);
+  const recorder = useRecorderOf(able && wanted ? id : null, seat, onProblem);
+  useTakes(room, recorder, "camera", recording?.soundOnly ? [CAMERA[1]] : CAMERA, onProblem);
+  useTakes(room, recorder, "screen", recording?.soundOnly ? [SCREEN[1]] : SCREEN, onProblem);
+  const progress =
+    useCopies().find((one) => one.recordingId === id && one.participantId === seat.identity) ??
+    null;
+  const want = useCallback(
+    (on: boolean) => {
+      if (!browsersOnly) session.changeSeat(seat.room, { localCopy: on });
+      else session.changeSeat(seat.room, { declined: on ? undefined : (id ?? undefined) });
     },
-    [searching, name],
+    [seat.room, browsersOnly, id],
   );
-  usePolling(find, searching ? FIND_MS : null);
-  return id;
+  const byItself = able && browsersOnly && wanted;
+  useEffect(() => {
+    if (byItself) tell("info", RECORDS_YOU);
+  }, [byItself, id, tell]);
+  return able ? { running, browsersOnly, wanted, want, progress } : null;
 }
 
 /** A recorder for as long as the recording runs and is wanted. */
@@ -91,31 +78,25 @@ function useRecorderOf(
   onProblem: (what: Explained) => void,
 ): LocalRecorder | null {
   const [recorder, setRecorder] = useState<LocalRecorder | null>(null);
-  const leaving = useRef(false);
-  const tell = useRef(onProblem);
-  tell.current = onProblem;
-  useEffect(
-    () => () => {
-      leaving.current = true; // runs before the cleanup below when the call is left
-    },
-    [],
-  );
   const { room, token, identity } = seat;
   useEffect(() => {
     if (recordingId === null) return;
     let current = true;
     let opened: LocalRecorder | null = null;
-    // who leaves the call is done; who only switches it off may go on while the recording runs
-    const close = () => void (leaving.current ? opened?.stop() : opened?.leave());
+    // whoever leaves, or switches it off, may come back while the recording runs
+    const close = () => void opened?.leave();
     const context = { room, token };
     copies.open({ recordingId, participantId: identity, context }).then(
       (made) => {
         opened = made;
+        made.subscribe(({ error }) => {
+          if (current && error !== null) onProblem(failed(error));
+        });
         if (current) setRecorder(made);
         else close();
       },
       (error: unknown) => {
-        if (current) tell.current(failed(error));
+        if (current) onProblem(failed(error));
       },
     );
     void askToPersist();
@@ -124,7 +105,7 @@ function useRecorderOf(
       setRecorder(null);
       close();
     };
-  }, [recordingId, room, token, identity]);
+  }, [recordingId, room, token, identity, onProblem]);
   return recorder;
 }
 
@@ -133,13 +114,13 @@ function useTakes(
   room: Room,
   recorder: LocalRecorder | null,
   source: Source,
-  sources: Track.Source[],
+  sources: readonly (Track.Source | undefined)[],
   onProblem: (what: Explained) => void,
 ): void {
   const me = room.localParticipant;
   useMediaOf(me);
   const publications = sources
-    .map((one) => me.getTrackPublication(one))
+    .map((one) => one && me.getTrackPublication(one))
     .filter((one) => one !== undefined);
   useRestarts(publications);
   const tracks = publications.filter(isSending).map((one) => one.track?.mediaStreamTrack);

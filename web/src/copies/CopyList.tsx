@@ -52,9 +52,13 @@ function SentCopy({ progress }: { progress: Progress }) {
           aria-label={`Saving your recording of ${room}`}
         />
       )}
-      <div className="copy-words muted" role="status">
-        {done ? `All ${fileSize(bytesTotal)} are on the server.` : `${savedOf(progress)} saved.`}
-        {!done && ` ${wait ?? "Keep this page open until it is done."}`}
+      <div className="copy-words muted">
+        {!done && `${savedOf(progress)} saved. `}
+        <span role="status">
+          {done
+            ? `All ${fileSize(bytesTotal)} are on the server.`
+            : (wait ?? "Keep this page open until it is done.")}
+        </span>
       </div>
       {(waiting === "network" || waiting === "server") && (
         <button type="button" className="button small" onClick={copies.retryNow}>

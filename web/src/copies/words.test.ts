@@ -21,6 +21,7 @@ const progress = (change: Partial<Progress>): Progress => ({
 describe("words about a local recording", () => {
   it.each([
     [0, 0, "0 of 0 B"],
+    [0, 1, "0 of 1 B"],
     [0, 5_400_000, "0.0 of 5.4 MB"],
     [12_000_000, 30_000_000, "12 of 30 MB"],
     [30_000_000, 30_000_000, "30 of 30 MB"],

@@ -9,7 +9,10 @@ export function savedOf({ bytesSaved, bytesTotal }: Progress): string {
   const total = fileSize(bytesTotal);
   const unit = total.split(" ")[1] ?? "B";
   const scale = bytesTotal < 1000 ? 1 : bytesTotal / Number(total.split(" ")[0]);
-  const saved = bytesSaved === bytesTotal ? total.split(" ")[0] : inUnit(bytesSaved / scale);
+  const saved =
+    bytesSaved === bytesTotal || scale === 1
+      ? fileSize(bytesSaved).split(" ")[0]
+      : inUnit(bytesSaved / scale);
   return `${saved} of ${total.split(" ")[0]} ${unit}`;
 }
 

@@ -193,6 +193,7 @@ export class FakeLocks {
 export const aStream = (...kinds: ("audio" | "video")[]): MediaStream => {
   const tracks = kinds.map((kind) => ({ kind, getSettings: () => ({}) }));
   return {
+    active: true,
     getVideoTracks: () => tracks.filter(({ kind }) => kind === "video"),
     getAudioTracks: () => tracks.filter(({ kind }) => kind === "audio"),
   } as unknown as MediaStream;

@@ -37,6 +37,8 @@ interface Wish {
 
 /** Chunks are at most this large, so that little is sent again when a connection breaks. */
 const LARGEST = 8 * 1024 * 1024;
+/** A recorder that ended by itself sooner than this is not tried again, in milliseconds. */
+const SOUND_MS = 10_000;
 
 export class LocalRecorder {
   private readonly takes = new Map<Source, Take>();
@@ -140,6 +142,7 @@ export class LocalRecorder {
     const wish = this.wishes.get(source);
     if (wish === undefined) return;
     await this.takes.get(source)?.stop();
+    this.takes.delete(source);
     const { stream, options } = wish;
     const { createRecorder = (...of) => new MediaRecorder(...of) } = this.tools;
     const recorder = createRecorder(stream, recorderOptions(stream, options));
@@ -170,13 +173,31 @@ export class LocalRecorder {
     const take: Take = new Take(recorder, part, journal, this.largest, {
       onBegin: (begun) => uploader.added(begun, null),
       onChunk: (grown, key) => uploader.added(grown, key),
-      onEnd: (error) => {
-        if (this.takes.get(source) === take) this.takes.delete(source);
-        if (this.takes.size === 0 && this.current === "recording") this.current = "idle";
-        this.tell(error);
-      },
+      onBreak: () => this.follow(source, take),
+      onEnd: (error) => this.onEnd(source, take, error),
     });
     return take;
+  }
+
+  /** Another part, with a clock of its own, for as long as this is what is recorded. */
+  private follow(source: Source, take: Take): void {
+    void this.next(async () => {
+      if (this.takes.get(source) === take) await this.begin(source);
+    }).catch((error: unknown) => this.rest(error as Error));
+  }
+
+  private onEnd(source: Source, take: Take, error: Error | null): void {
+    const lost = this.takes.get(source) === take && !take.wasAsked && this.current === "recording";
+    if (lost && take.age > SOUND_MS && this.wishes.get(source)?.stream.active) {
+      return this.follow(source, take);
+    }
+    if (this.takes.get(source) === take) this.takes.delete(source);
+    this.rest(error);
+  }
+
+  private rest(error: Error | null): void {
+    if (this.takes.size === 0 && this.current === "recording") this.current = "idle";
+    this.tell(error);
   }
 
   /** Numbers are never used twice: not those of before a reload, nor those the server knows. */

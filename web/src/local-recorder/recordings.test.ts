@@ -7,6 +7,7 @@ import { LocalRecordings, SessionBusy } from "./recordings";
 let server: FakeServer;
 let locks: FakeLocks;
 let recorders: FakeRecorder[];
+let pageEvents: EventTarget;
 
 beforeEach(() => {
   vi.stubGlobal("indexedDB", new IDBFactory());
@@ -15,6 +16,8 @@ beforeEach(() => {
   vi.stubGlobal("document", new EventTarget());
   vi.stubGlobal("navigator", { onLine: true });
   vi.stubGlobal("MediaRecorder", { isTypeSupported: () => true });
+  pageEvents = new EventTarget();
+  vi.stubGlobal("addEventListener", pageEvents.addEventListener.bind(pageEvents));
   server = new FakeServer();
   locks = new FakeLocks();
   recorders = [];
@@ -75,6 +78,63 @@ describe("recording", () => {
     expect(server.announced.get(2)).toMatchObject({ source: "camera" });
   });
 
+  it("begins the next part after a sleep, which recorders leave out", async () => {
+    const recordings = tab();
+    const recorder = await recordings.open(WHO);
+    await recorder.start(aStream("video"));
+    recorders[0]?.give("before");
+    const now = Date.now.bind(Date);
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => now() + 3_600_000);
+    recorders[0]?.give("after");
+    await vi.waitFor(() => expect(recorders).toHaveLength(2));
+    recorders[1]?.give("on");
+    await recorder.stop();
+    clock.mockRestore();
+    await done(recordings);
+    expect(received()).toEqual(["0/0 before", "0/1 after", "0/2 last", "1/0 on", "1/1 last"]);
+    expect(server.announced.get(1)).toMatchObject({ part: 1, source: "camera" });
+  });
+
+  it("begins the next part when a recorder goes on that the browser had paused", async () => {
+    const recordings = tab();
+    const recorder = await recordings.open(WHO);
+    await recorder.start(aStream("video"));
+    recorders[0]?.give("a");
+    recorders[0]?.dispatchEvent(new Event("resume"));
+    await vi.waitFor(() => expect(recorders).toHaveLength(2));
+    expect(recorder.state).toBe("recording");
+    await recorder.stop();
+    await done(recordings);
+    expect(server.completed).toHaveLength(2);
+  });
+
+  it("goes on with the next part when one that ran well ends by itself", async () => {
+    const recordings = tab();
+    const recorder = await recordings.open(WHO);
+    await recorder.start(aStream("video"));
+    const now = performance.now.bind(performance);
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + 11_000);
+    recorders[0]?.stop(); // its encoder failed, say
+    await vi.waitFor(() => expect(recorders).toHaveLength(2));
+    clock.mockRestore();
+    expect(recorder.state).toBe("recording");
+    await recorder.stop();
+    await done(recordings);
+    expect(received()).toEqual(["0/0 last", "1/0 last"]);
+  });
+
+  it("says so, and does not try again, when a part ends as soon as it began", async () => {
+    const recorder = await tab().open(WHO);
+    const errors: unknown[] = [];
+    recorder.subscribe(({ error }) => errors.push(error));
+    await recorder.start(aStream("video"));
+    recorders[0]?.dispatchEvent(Object.assign(new Event("error"), { error: new Error("no") }));
+    recorders[0]?.stop();
+    await vi.waitFor(() => expect(recorder.state).toBe("idle"));
+    expect(errors.at(-1)).toEqual(new Error("no"));
+    expect(recorders).toHaveLength(1);
+  });
+
   it("cuts a chunk that is larger than the server takes", async () => {
     const recordings = tab();
     const recorder = await recordings.open(WHO);
@@ -131,6 +191,22 @@ describe("after a reload", () => {
     await done(after);
     expect(received()).toEqual(["0/0 one", "0/1 two", "0/2 last", "1/0 last"]);
     expect(server.puts(200)).toEqual([]);
+  });
+
+  it("has said that it is complete when the page goes after its recorder has left", async () => {
+    server.running = true;
+    const recordings = tab();
+    const recorder = await recordings.open(WHO);
+    await recorder.start(aStream("video"));
+    recorders[0]?.give("a");
+    const goes = Object.assign(new Event("pagehide"), { persisted: false });
+    await vi.waitFor(() => expect(recordings.snapshot()[0]?.chunksSaved).toBe(1));
+    pageEvents.dispatchEvent(goes); // a reload: the next page goes on with it
+    await recorder.leave();
+    await vi.waitFor(() => expect(recordings.snapshot()[0]?.waiting).toBe("recording"));
+    expect(server.completed).toBeNull();
+    pageEvents.dispatchEvent(goes);
+    await vi.waitFor(() => expect(server.completed).toEqual([{ part: 0, lastSequence: 1 }]));
   });
 
   it("does on the next visit what the last left", async () => {

@@ -53,6 +53,7 @@ export class LocalRecordings {
     this.journal = options.journal ?? new ChunkJournal();
     this.locks = options.locks ?? navigator.locks;
     globalThis.addEventListener?.("online", this.retryNow);
+    globalThis.addEventListener?.("pagehide", this.onGone);
   }
 
   /** Draws on `snapshot` (made for React's useSyncExternalStore, and good for anything else). */
@@ -115,6 +116,12 @@ export class LocalRecordings {
   /** Doesn't wait any longer before what failed is tried again. */
   retryNow = (): void => {
     for (const uploader of this.uploaders.values()) uploader.retryNow();
+  };
+
+  /** A page that the browser keeps (`persisted`) may come back, and be recorded again. */
+  private readonly onGone = ({ persisted }: PageTransitionEvent) => {
+    if (persisted) return;
+    for (const uploader of this.uploaders.values()) uploader.lastWord();
   };
 
   /** Tries once more what the server has refused. */

@@ -21,6 +21,7 @@ interface Call {
   body?: BodyInit;
   /** Milliseconds. */
   patience?: number;
+  keepalive?: boolean;
 }
 
 const PATIENCE = 20_000;
@@ -59,8 +60,12 @@ export class ChunkServer {
     });
   }
 
-  async complete(parts: { part: number; lastSequence: number }[]): Promise<void> {
-    await this.json("POST", this.path("/complete"), { parts });
+  /** With `keepalive` it arrives although the page is closed meanwhile. */
+  async complete(
+    parts: { part: number; lastSequence: number }[],
+    how: { keepalive?: boolean } = {},
+  ): Promise<void> {
+    await this.json("POST", this.path("/complete"), { parts }, how);
   }
 
   /** True while the server still takes media for the recording. */
@@ -84,9 +89,9 @@ export class ChunkServer {
     return `/api/v1/recordings/${recording}/chunks/${participant}${rest}`;
   }
 
-  private async json<T>(method: string, path: string, body?: object): Promise<T> {
+  private async json<T>(method: string, path: string, body?: object, how: Call = {}): Promise<T> {
     const call = { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-    return (await this.request(method, path, body === undefined ? {} : call)) as T;
+    return (await this.request(method, path, body === undefined ? how : { ...call, ...how })) as T;
   }
 
   /** The `data` of the answer. Throws ServerError. */
@@ -101,6 +106,7 @@ export class ChunkServer {
         method,
         headers: { Accept: "application/json", Authorization: `Bearer ${used}`, ...call.headers },
         body: call.body,
+        keepalive: call.keepalive,
         cache: "no-store",
         credentials: "omit",
         signal: AbortSignal.timeout(call.patience ?? PATIENCE),

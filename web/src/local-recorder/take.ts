@@ -8,15 +8,29 @@ export interface TakeHooks {
   onBegin: (part: LocalPart) => void;
   /** The chunk is in the journal. */
   onChunk: (part: LocalPart, key: ChunkKey) => void;
+  /** Media goes on, but the recorder has left some time out, or the clock it began by is another. */
+  onBreak: () => void;
   /** It has ended, by whatever cause, and its last chunk is in the journal. */
   onEnd: (error: Error | null) => void;
 }
+
+/** The device's clock and the one that recorders count with may differ by so many milliseconds more. */
+const SLEPT_MS = 2_000;
+
+/**
+ * What the device's clock shows beyond the one that recorders count with, in milliseconds. The latter
+ * stands still while a device sleeps, where media leave the sleep out; elsewhere both go on.
+ */
+const clockLead = () => Date.now() - performance.now();
 
 export class Take {
   /** Resolves when the last chunk is in the journal. */
   readonly ended: Promise<void>;
   private writes: Promise<unknown> = Promise.resolve();
   private problem: Error | null = null;
+  private asked = false;
+  private lead = clockLead();
+  private readonly begunAt = performance.now();
 
   constructor(
     private readonly recorder: MediaRecorder,
@@ -36,11 +50,15 @@ export class Take {
     recorder.addEventListener("start", () => {
       const mimeType = recorder.mimeType || this.part.mimeType;
       this.part = { ...this.part, mimeType, startedAt: new Date().toISOString() };
+      this.lead = clockLead();
       this.announce();
     });
     recorder.addEventListener("dataavailable", ({ data }) => {
       this.keep(data);
+      if (Math.abs(clockLead() - this.lead) > SLEPT_MS) this.broken();
     });
+    // whoever paused it, a browser during a phone call for one
+    recorder.addEventListener("resume", () => this.broken());
     recorder.addEventListener("error", (event) => {
       const { error } = event as Event & { error?: unknown };
       this.problem = error instanceof Error ? error : new Error("the recorder failed");
@@ -57,9 +75,25 @@ export class Take {
     if (this.recorder.state === "recording") this.recorder.requestData();
   }
 
+  /** How long it has run, in milliseconds. */
+  get age(): number {
+    return performance.now() - this.begunAt;
+  }
+
+  /** True when `stop` was called: it has not ended by itself. */
+  get wasAsked(): boolean {
+    return this.asked;
+  }
+
   async stop(): Promise<void> {
+    this.asked = true;
     if (this.recorder.state !== "inactive") this.recorder.stop();
     await this.ended;
+  }
+
+  private broken(): void {
+    this.lead = clockLead(); // once is enough
+    if (!this.asked) this.hooks.onBreak();
   }
 
   private announce(): void {

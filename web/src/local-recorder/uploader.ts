@@ -127,6 +127,17 @@ export class ChunkUploader {
     this.news.ring();
   }
 
+  /**
+   * The page goes, and nobody records here any more: says so if everything is on the server, without
+   * waiting for the answer. Otherwise whoever finds the session does, or the server after a time.
+   */
+  lastWord(): void {
+    if (this.recording || this.done || this.session.refused !== null) return;
+    const ends = this.ledger.ends(this.known);
+    if (!this.ledger.settled || ends.length === 0) return;
+    void this.server.complete(ends, { keepalive: true }).catch(() => undefined);
+  }
+
   /** A part has begun, or a chunk of it is in the journal. */
   added(part: LocalPart, key: ChunkKey | null): void {
     if (key === null) this.ledger.parts.set(part.part, part);

@@ -1,5 +1,5 @@
-import { useEffect, useState } from "react";
 import { Switch } from "../ui/Switch";
+import { useTyped } from "../ui/useTyped";
 import type { MediaFile } from "./api";
 import { type Order, ORDERS, tagsIn, type View } from "./model";
 
@@ -16,8 +16,6 @@ const STATES = [
   ["failed", "Failed"],
 ] as const;
 
-const TYPING_MS = 300;
-
 interface FiltersProps {
   value: View;
   files: readonly MediaFile[];
@@ -26,19 +24,10 @@ interface FiltersProps {
 
 export function Filters({ value, files, onChange }: FiltersProps) {
   const { filter, order } = value;
-  const [text, setText] = useState(filter.q ?? "");
   const tags = tagsIn(files, filter.tag);
   const narrow = (change: Partial<View["filter"]>) =>
     onChange({ ...value, filter: { ...filter, ...change } });
-  useEffect(() => {
-    const wanted = text.trim() || undefined;
-    if (wanted === filter.q) return;
-    const timer = window.setTimeout(
-      () => onChange({ ...value, filter: { ...filter, q: wanted } }),
-      TYPING_MS,
-    );
-    return () => window.clearTimeout(timer);
-  }, [text, filter, value, onChange]);
+  const [text, setText] = useTyped(filter.q, (q) => narrow({ q }));
 
   return (
     <form className="filters" role="search" onSubmit={(event) => event.preventDefault()}>

@@ -8,15 +8,31 @@ import { qualityWords } from "./words";
 
 interface MediaCardProps {
   file: MediaFile;
+  chosen: boolean;
+  onChoose: (on: boolean) => void;
   onDelete: () => void;
   onRestore: () => void;
   onTag: (tag: string) => void;
 }
 
-export function MediaCard({ file, onDelete, onRestore, onTag }: MediaCardProps) {
+export function MediaCard(props: MediaCardProps) {
+  const { file, chosen, onChoose, onDelete, onRestore, onTag } = props;
   const deleted = file.deletedAt !== null;
   return (
-    <li className="card media-card" data-testid="media-card" data-id={file.id}>
+    <li
+      className={`card media-card ${chosen ? "chosen" : ""}`}
+      data-testid="media-card"
+      data-id={file.id}
+    >
+      <label className="media-choose">
+        <input
+          type="checkbox"
+          aria-label={`Choose ${file.filename}`}
+          checked={chosen}
+          onChange={(event) => onChoose(event.target.checked)}
+          data-testid="choose"
+        />
+      </label>
       {deleted ? (
         <Poster file={file} />
       ) : (
@@ -25,7 +41,7 @@ export function MediaCard({ file, onDelete, onRestore, onTag }: MediaCardProps) 
         </Link>
       )}
       <div className="media-words">
-        <h2 className="truncate" title={file.filename}>
+        <h2 className="truncate" title={file.filename} dir="auto">
           {deleted ? file.filename : <Link to={mediaPath(file.id)}>{file.filename}</Link>}
         </h2>
         <p className="muted facts-line">
@@ -41,7 +57,8 @@ export function MediaCard({ file, onDelete, onRestore, onTag }: MediaCardProps) 
                 <button
                   key={tag}
                   type="button"
-                  className="tag"
+                  className="tag truncate"
+                  dir="auto"
                   title={`Show what is tagged ${tag}`}
                   onClick={() => onTag(tag)}
                 >

@@ -11,6 +11,7 @@ import { Frame } from "../ui/Frame";
 import { Icon } from "../ui/Icon";
 import { Notice } from "../ui/Notice";
 import { deleteMedia, getMedia, type MediaFile, restoreMedia } from "./api";
+import { Attachments } from "./Attachments";
 import { Captions } from "./Captions";
 import { Details } from "./Details";
 import { explainMedia } from "./explain";
@@ -124,7 +125,9 @@ function Shown({ file, act }: FileProps) {
     <div className="recording-page" data-testid="media-page" data-status={file.status}>
       <div className="recording-page-head">
         <div className="recording-title">
-          <h1 className="media-name">{file.filename}</h1>
+          <h1 className="media-name" dir="auto">
+            {file.filename}
+          </h1>
           <StatusBadge file={file} />
         </div>
         <p className="muted facts-line">
@@ -183,6 +186,7 @@ function Shown({ file, act }: FileProps) {
       <div className="recording-panels">
         <div className="recording-column">
           <Details file={file} />
+          {!deleted && <Attachments file={file} act={act} />}
         </div>
         {!deleted && (
           <div className="recording-column">

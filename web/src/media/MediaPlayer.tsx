@@ -57,23 +57,25 @@ export function MediaPlayer({ file }: { file: MediaFile }) {
     const video = element.current;
     if (video === null) return;
     const time = new WatchTime();
-    let told = false;
     const note = () => time.note(video.currentTime, video.paused);
     const tell = () => {
-      const seconds = time.take();
-      if (seconds < 1) return;
-      const continued = told;
-      told = true;
+      note();
+      const taken = time.take();
+      if (taken === null) return;
       void token()
-        .then((key) => watched(key, id, seconds, continued))
+        .then((key) => watched(key, id, taken.seconds, taken.continued))
         .catch(() => undefined);
     };
+    // a page that is hidden may be ended without another word, above all on phones
+    const onHidden = () => document.hidden && tell();
     const events = ["timeupdate", "seeking", "play", "pause"];
     for (const name of events) video.addEventListener(name, note);
     window.addEventListener("pagehide", tell);
+    document.addEventListener("visibilitychange", onHidden);
     return () => {
       for (const name of events) video.removeEventListener(name, note);
       window.removeEventListener("pagehide", tell);
+      document.removeEventListener("visibilitychange", onHidden);
       tell();
     };
   }, [id]);

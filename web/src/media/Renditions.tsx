@@ -6,6 +6,7 @@ import { Icon } from "../ui/Icon";
 import { makeRenditions, removeRendition, type Rendition } from "./api";
 import type { FileProps } from "./MediaPage";
 import { isMade, isMaking, renditionsToMake } from "./model";
+import { renditionName } from "./words";
 
 /** Smaller versions, and the stream whose quality follows the viewer's connection. */
 export function Renditions({ file, act }: FileProps) {
@@ -39,7 +40,7 @@ export function Renditions({ file, act }: FileProps) {
             {offered.map((name) => (
               <Check
                 key={name}
-                text={nameOf(name)}
+                text={renditionName(name)}
                 checked={wanted.includes(name)}
                 onChange={(on) =>
                   setWanted(on ? [...wanted, name] : wanted.filter((one) => one !== name))
@@ -63,21 +64,17 @@ export function Renditions({ file, act }: FileProps) {
   );
 }
 
-function nameOf(name: string): string {
-  return name === "hls" ? "Stream (HLS)" : `${name} MP4`;
-}
-
 function Row({ rendition, onRemove }: { rendition: Rendition; onRemove: () => void }) {
   const { name, status, progress, size, url, error } = rendition;
   const percent = Math.round(progress * 100);
   return (
     <li className="row-line" data-testid="rendition" data-name={name} data-status={status}>
       <div className="grow">
-        {nameOf(name)}
+        {renditionName(name)}
         {isMaking(rendition) && (
           <>
             <span className="muted"> · {status === "queued" ? "waits" : `${percent} %`}</span>
-            <progress value={percent} max={100} aria-label={`${nameOf(name)} made`} />
+            <progress value={percent} max={100} aria-label={`${renditionName(name)} made`} />
           </>
         )}
         {isMade(rendition) && size !== null && <span className="muted"> · {fileSize(size)}</span>}
@@ -90,22 +87,22 @@ function Row({ rendition, onRemove }: { rendition: Rendition; onRemove: () => vo
           className="button quiet icon-only small"
           href={downloadUrl(url)}
           download=""
-          title={`Download ${nameOf(name)}`}
+          title={`Download ${renditionName(name)}`}
         >
           <Icon name="download" />
-          <span className="visually-hidden">Download {nameOf(name)}</span>
+          <span className="visually-hidden">Download {renditionName(name)}</span>
         </a>
       )}
       <button
         type="button"
         className="button quiet icon-only small"
-        title={`${isMaking(rendition) ? "Cancel" : "Remove"} ${nameOf(name)}`}
+        title={`${isMaking(rendition) ? "Cancel" : "Remove"} ${renditionName(name)}`}
         data-testid="remove-rendition"
         onClick={onRemove}
       >
         <Icon name={isMaking(rendition) ? "close" : "trash"} />
         <span className="visually-hidden">
-          {isMaking(rendition) ? "Cancel" : "Remove"} {nameOf(name)}
+          {isMaking(rendition) ? "Cancel" : "Remove"} {renditionName(name)}
         </span>
       </button>
     </li>

@@ -7,7 +7,7 @@ import { Icon, type IconName } from "../ui/Icon";
 import { Notice } from "../ui/Notice";
 import { explainMedia, isAboutTheFile } from "./explain";
 import type { UploadQueue, UploadView } from "./upload/queue";
-import { percentOf, progressWords } from "./words";
+import { pauseWords, percentOf, progressWords } from "./words";
 
 interface UploadRowProps {
   view: UploadView;
@@ -25,7 +25,7 @@ export function UploadRow({ view, queue }: UploadRowProps) {
           <Icon name={stage === "done" ? "check" : stage === "failed" ? "alert" : "film"} />
         </span>
         <div className="upload-words">
-          <div className="upload-name truncate" title={name}>
+          <div className="upload-name truncate" title={name} dir="auto">
             {name}
           </div>
           <div className="muted" data-testid="upload-state">
@@ -34,7 +34,7 @@ export function UploadRow({ view, queue }: UploadRowProps) {
         </div>
         <div className="upload-buttons">
           {(moving || stage === "waiting") && (
-            <Do icon="pause" text={`Pause ${name}`} onDo={() => queue.pause(id)} testId="pause" />
+            <Do icon="pause" text={pauseWords(view)} onDo={() => queue.pause(id)} testId="pause" />
           )}
           {stage === "paused" && (
             <Do icon="play" text={`Resume ${name}`} onDo={() => queue.resume(id)} testId="resume" />

@@ -52,6 +52,7 @@ export interface MediaFile {
   sha256: string | null;
   duplicateOf: string | null;
   tags: string[];
+  attachments: Attachment[];
   views: number;
   secondsWatched: number;
   error: string | null;
@@ -182,9 +183,54 @@ export const makeRenditions = (token: string, id: string, renditions: string[]) 
 export const removeRendition = (token: string, id: string, name: string) =>
   request<MediaFile>("DELETE", `${mediaPath(id)}/renditions/${segment(name)}`, { token });
 
-/** `continued`: more of a view that was told before. */
+/** `continued`: more of a view that was told before. Arrives although the page is closed meanwhile. */
 export const watched = (token: string, id: string, seconds: number, continued: boolean) =>
-  request<unknown>("POST", `${mediaPath(id)}/views`, { token, body: { seconds, continued } });
+  request<unknown>("POST", `${mediaPath(id)}/views`, {
+    token,
+    body: { seconds, continued },
+    keepalive: true,
+  });
+
+/** A video of a course that a file is shown as. */
+export interface Attachment {
+  courseId: string;
+  videoId?: string;
+}
+
+export const attach = (token: string, id: string, body: Attachment) =>
+  request<MediaFile>("POST", `${mediaPath(id)}/attach-video`, { token, body });
+
+export function detach(token: string, id: string, { courseId, videoId }: Attachment) {
+  const query = new URLSearchParams({ courseId });
+  if (videoId !== undefined) query.set("videoId", videoId);
+  return request<MediaFile>("DELETE", `${mediaPath(id)}/attach-video?${query}`, { token });
+}
+
+export type BatchAction = "delete" | "restore" | "tag" | "process";
+
+export interface BatchOptions {
+  /** Added to those that the files have. */
+  tags?: string[];
+  renditions?: string[];
+}
+
+export interface BatchResult {
+  id: string;
+  success: boolean;
+  error?: { code: string; message: string; status: number };
+}
+
+/** One action on at most 200 files, with a result for each. */
+export const batch = async (
+  token: string,
+  ids: readonly string[],
+  action: BatchAction,
+  options: BatchOptions = {},
+) => {
+  const body = { ids, action, ...options };
+  const path = "/api/v1/media/batch";
+  return (await request<{ results: BatchResult[] }>("POST", path, { token, body })).results;
+};
 
 const captionPath = (id: string, language: string) =>
   `${mediaPath(id)}/captions/${segment(language)}`;

@@ -19,10 +19,17 @@ const VIEW: UploadView = {
   media: null,
 };
 
+const SMALL = "0 B of 1.0 MB · 1.0 MB/s · 0:01 left";
+
 describe("progressWords", () => {
   it.each<[Partial<UploadView>, string]>([
     [{}, "12 MB of 101 MB · 3.4 MB/s · 0:26 left"],
     [{ bytesPerSecond: null, secondsLeft: null }, "12 MB of 101 MB"],
+    [
+      { keepsParts: false, bytesPerSecond: null, secondsLeft: null },
+      "12 MB of 101 MB · a pause starts it over",
+    ],
+    [{ keepsParts: false, size: 1e6, sent: 0, bytesPerSecond: 1e6, secondsLeft: 1 }, SMALL],
     [{ stage: "waiting", held: true }, "Waits: the server takes no more of your files at once"],
     [{ stage: "paused" }, "Paused · 12 MB of 101 MB"],
     [{ stage: "paused", keepsParts: false }, "Paused · begins again from the start"],
@@ -105,6 +112,10 @@ it("counts what was watched, not what was skipped", () => {
   time.note(70, false); // paused between
   time.note(71, false);
   time.note(20, false); // back
-  expect(time.take()).toBe(3.5);
-  expect(time.take()).toBe(0);
+  expect(time.take()).toEqual({ seconds: 3.5, continued: false });
+  expect(time.take()).toBeNull();
+  time.note(20.5, false);
+  expect(time.take()).toBeNull(); // too little; it counts with the next
+  time.note(21.5, false);
+  expect(time.take()).toEqual({ seconds: 1.5, continued: true });
 });

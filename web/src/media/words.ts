@@ -19,7 +19,8 @@ export function progressWords(view: UploadView): string {
     case "sending": {
       const speed = bytesPerSecond === null ? null : `${fileSize(Math.round(bytesPerSecond))}/s`;
       const left = secondsLeft === null ? null : `${duration(Math.max(1, secondsLeft))} left`;
-      return [part, speed, left].filter((one) => one !== null).join(" · ");
+      const warning = losesMuch(view) ? "a pause starts it over" : null;
+      return [part, speed, left, warning].filter((one) => one !== null).join(" · ");
     }
     case "finishing":
       return "All sent · the server looks into it";
@@ -36,6 +37,17 @@ export function progressWords(view: UploadView): string {
     case "done":
       return fileSize(size);
   }
+}
+
+/** Less than this is sent again in a moment, in bytes. */
+const MUCH = 8_000_000;
+
+/** A pause would begin again with so much that it has to be said before. */
+const losesMuch = ({ keepsParts, size }: UploadView) => !keepsParts && size >= MUCH;
+
+export function pauseWords(view: UploadView): string {
+  const over = view.stage === "sending" && losesMuch(view);
+  return over ? `Pause ${view.name}; it starts over` : `Pause ${view.name}`;
 }
 
 /** "MP4, WebM and MOV, up to 524 MB each" */
@@ -95,4 +107,8 @@ export function pictureWords({ width, height }: Pick<MediaFile, "width" | "heigh
 /** "4K" and "720p", as people write them. */
 export function qualityWords(quality: string): string {
   return quality === "4k" ? "4K" : quality;
+}
+
+export function renditionName(name: string): string {
+  return name === "hls" ? "Stream (HLS)" : `${name} MP4`;
 }

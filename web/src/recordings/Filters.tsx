@@ -1,6 +1,6 @@
-import { useEffect, useState } from "react";
 import type { RecordingFilter } from "../api";
 import { Switch } from "../ui/Switch";
+import { useTyped } from "../ui/useTyped";
 
 const STATES = [
   ["", "All"],
@@ -8,8 +8,6 @@ const STATES = [
   ["recording", "Recording"],
   ["failed", "Failed"],
 ] as const;
-
-const TYPING_MS = 350;
 
 interface FiltersProps {
   value: RecordingFilter;
@@ -19,13 +17,7 @@ interface FiltersProps {
 }
 
 export function Filters({ value, everyRoom, onChange }: FiltersProps) {
-  const [room, setRoom] = useState(value.room ?? "");
-  useEffect(() => {
-    const wanted = room.trim() || undefined;
-    if (wanted === value.room) return;
-    const timer = window.setTimeout(() => onChange({ ...value, room: wanted }), TYPING_MS);
-    return () => window.clearTimeout(timer);
-  }, [room, value, onChange]);
+  const [room, setRoom] = useTyped(value.room, (named) => onChange({ ...value, room: named }));
 
   return (
     <form className="filters" role="search" onSubmit={(event) => event.preventDefault()}>

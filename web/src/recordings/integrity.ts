@@ -29,6 +29,7 @@ const CAUSES = new Map<string, Cause>(
     undecodable: { weight: "loss", says: "picture damaged until the next whole one" },
     freeze: { weight: "warn", says: "the picture stood still" },
     muted: { weight: "calm", says: "switched off by the person", quiet: true },
+    paused: { weight: "calm", says: "paused by the person" },
     absent: { weight: "calm", says: "away from the call" },
     before_keyframe: { weight: "calm", says: "waiting for the first whole picture", quiet: true },
   }),

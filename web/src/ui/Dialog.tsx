@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useId, useRef } from "react";
+import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 
 interface DialogProps {
   title: string;
@@ -6,11 +6,14 @@ interface DialogProps {
   children: ReactNode;
 }
 
-/** A modal on the native element: focus stays inside, Escape closes it. Mounted means open. */
+/**
+ * A modal on the native element: focus stays inside, Escape closes it, and where it was it returns to,
+ * for which it is closed before it is taken away. Mounted means open.
+ */
 export function Dialog({ title, onClose, children }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current;
     dialog?.showModal();
     return () => dialog?.close();
