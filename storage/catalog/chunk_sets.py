@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any, Unpack
+from typing import Unpack
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 
-from storage.catalog.compare_and_set import compare_and_set
-from storage.catalog.database import ConstraintViolated, Database
+from storage.catalog.database import ConstraintViolated
 from storage.catalog.ids import new_chunk_set_id
 from storage.catalog.rows import ChunkSetChanges, ChunkSetRow
+from storage.catalog.status_table import StatusTable
 from storage.catalog.tables import chunk_sets
 from storage.errors import BadValue
 
 
-class ChunkSetRepository:
+class ChunkSetRepository(StatusTable[ChunkSetRow]):
     """The table of chunk sets. Every method is one transaction; all raise CatalogUnavailable."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._clock = clock
+    _table = chunk_sets
+    _row = ChunkSetRow
+    _changeable = ChunkSetChanges.__annotations__
 
     async def ensure(
         self, recording_id: str, participant_id: str, participant_name: str = ""
@@ -54,24 +53,15 @@ class ChunkSetRepository:
             raise BadValue(f"there is no recording {recording_id!r}") from None
         return row
 
-    async def get(self, set_id: str) -> ChunkSetRow | None:
-        found = await self._find(chunk_sets.c.id == set_id)
-        return found[0] if found else None
-
     async def find(self, recording_id: str, participant_id: str) -> ChunkSetRow | None:
-        found = await self._find(
+        return await self._first(
             chunk_sets.c.recording_id == recording_id,
             chunk_sets.c.participant_id == participant_id,
         )
-        return found[0] if found else None
 
     async def of(self, recording_id: str) -> tuple[ChunkSetRow, ...]:
         """The recording's sets, oldest first."""
         return await self._find(chunk_sets.c.recording_id == recording_id)
-
-    async def in_states(self, statuses: Collection[str]) -> tuple[ChunkSetRow, ...]:
-        """Oldest first."""
-        return await self._find(chunk_sets.c.status.in_(statuses))
 
     async def update(
         self,
@@ -83,19 +73,4 @@ class ChunkSetRepository:
 
         Raises RowNotFound, StatusConflict (nothing was changed), BadValue.
         """
-        found = await compare_and_set(
-            self._database,
-            chunk_sets,
-            set_id,
-            expected_status,
-            changes,
-            ChunkSetChanges.__annotations__,
-        )
-        return ChunkSetRow(**found)
-
-    async def _find(self, *conditions: Any) -> tuple[ChunkSetRow, ...]:
-        order = (chunk_sets.c.created_at, chunk_sets.c.id)
-        statement = select(chunk_sets).where(*conditions).order_by(*order)
-        async with self._database.read() as connection:
-            found = (await connection.execute(statement)).mappings()
-            return tuple(ChunkSetRow(**row) for row in found)
+        return await self._update(set_id, expected_status, changes)

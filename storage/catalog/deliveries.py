@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.catalog.database import ConstraintViolated, Database
 from storage.catalog.rows import DeliveryChanges, DeliveryRow, FileRow
+from storage.catalog.status_table import compare_and_set
 from storage.catalog.tables import deliveries, recording_files
-from storage.errors import BadValue, RowNotFound, StatusConflict
+from storage.errors import RowNotFound
 
 
 class _NotThere(Exception):
@@ -166,20 +167,18 @@ class DeliveryRepository:
 async def _update(
     connection: AsyncConnection, delivery_id: str, expected_state: str, changes: DeliveryChanges
 ) -> DeliveryRow:
-    if unknown := sorted(changes.keys() - DeliveryChanges.__annotations__.keys()):
-        raise BadValue(f"a delivery has no column {unknown[0]!r} that may be set")
-    values: dict[str, Any] = {"state": deliveries.c.state, **changes}
+    values: dict[str, Any] = {**changes}
     if "file" in changes:
         values["file"] = asdict(changes["file"])
-    chosen = deliveries.c.id == delivery_id
-    changed = await connection.execute(
-        update(deliveries).where(chosen, deliveries.c.state == expected_state).values(values)
+    found = await compare_and_set(
+        connection,
+        deliveries,
+        delivery_id,
+        {expected_state},
+        values,
+        DeliveryChanges.__annotations__,
+        status="state",
     )
-    found = (await connection.execute(select(deliveries).where(chosen))).mappings().first()
-    if found is None:
-        raise RowNotFound(f"there is no delivery {delivery_id!r}")
-    if not changed.rowcount:
-        raise StatusConflict(f"delivery {delivery_id} is {found['state']}", found["state"])
     return _row(found)
 
 

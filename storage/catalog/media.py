@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import unicodedata
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Unpack
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
-from storage.catalog.compare_and_set import compare_and_set
-from storage.catalog.database import Database
+from storage.catalog.paging import check_page, equal, paged, total_of
 from storage.catalog.rows import MediaChanges, MediaRow, Page
+from storage.catalog.status_table import StatusTable
 from storage.catalog.tables import media
 from storage.errors import BadValue
 
-MAX_PAGE_SIZE = 1000
 ORDERS = {
     "newest": (media.c.created_at.desc(),),
     "oldest": (media.c.created_at,),
@@ -26,23 +26,21 @@ ORDERS = {
 }
 
 
-class MediaRepository:
-    """The table of media files. Every method is one transaction; all raise CatalogUnavailable."""
+class MediaRepository(StatusTable[MediaRow]):
+    """The table of media files. Every method is one transaction; all raise CatalogUnavailable.
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._clock = clock
+    A row that is deleted but not purged yet is found like any other, except by `find`.
+    """
+
+    _table = media
+    _row = MediaRow
+    _changeable = MediaChanges.__annotations__
 
     async def create(self, row: MediaRow) -> MediaRow:
         """Raises BadValue when its id is taken."""
         async with self._database.write() as connection:
             await connection.execute(insert(media).values(asdict(row)))
         return row
-
-    async def get(self, media_id: str) -> MediaRow | None:
-        """Also one that is deleted but not purged yet."""
-        found = await self._find(media.c.id == media_id)
-        return found[0] if found else None
 
     async def find(
         self,
@@ -53,43 +51,39 @@ class MediaRepository:
         tag: str | None = None,
         text: str | None = None,
         deleted: bool = False,
+        deleted_since: datetime | None = None,
         order: str = "newest",
         page: int = 1,
         limit: int = 50,
     ) -> Page[MediaRow]:
         """In one of ORDERS; `text` is looked for in file names, whatever its case. Pages count from 1.
+        Of those `deleted`, what was so before `deleted_since` is left out.
 
         Raises BadValue for an order, page or limit (1 to 1000) that can't be.
         """
         if order not in ORDERS:
             raise BadValue(f"`{order}` is not one of {', '.join(ORDERS)}")
-        if page < 1 or not 1 <= limit <= MAX_PAGE_SIZE:
-            raise BadValue(f"page {page} of {limit} is not possible")
+        check_page(page, limit)
         table = media.c
-        conditions: list[ColumnElement[bool]] = [
-            table.deleted_at.is_not(None) if deleted else table.deleted_at.is_(None)
+        conditions = [
+            table.deleted_at.is_not(None) if deleted else table.deleted_at.is_(None),
+            *equal((table.user_id, user_id), (table.file_type, file_type), (table.status, status)),
         ]
-        if user_id is not None:
-            conditions.append(table.user_id == user_id)
-        if file_type is not None:
-            conditions.append(table.file_type == file_type)
-        if status is not None:
-            conditions.append(table.status == status)
-        if text:
+        if deleted and deleted_since is not None:
+            conditions.append(table.deleted_at >= deleted_since)
+        if text and text.isascii():
             conditions.append(func.lower(table.filename).contains(text.lower(), autoescape=True))
         statement = select(media).where(*conditions).order_by(*ORDERS[order], table.id)
+        # JSON is asked differently by each database, and few know what case is beyond ASCII
+        told_here = tag is not None or not (text or "").isascii()
         async with self._database.read() as connection:
-            if tag is not None:  # JSON is asked differently by each database, and tags are few
-                rows = [row for row in await _rows(connection, statement) if tag in row.tags]
+            if told_here:
+                found = await _rows(connection, statement)
+                rows = [row for row in found if _fits(row, tag, text)]
                 first = (page - 1) * limit
                 return Page(tuple(rows[first : first + limit]), len(rows))
-            total = await connection.scalar(select(func.count()).select_from(statement.subquery()))
-            chosen = statement.limit(limit).offset((page - 1) * limit)
-            return Page(tuple(await _rows(connection, chosen)), total or 0)
-
-    async def in_states(self, statuses: Collection[str]) -> tuple[MediaRow, ...]:
-        """Oldest first, deleted ones too."""
-        return await self._find(media.c.status.in_(statuses))
+            items = await _rows(connection, paged(statement, page, limit))
+            return Page(tuple(items), await total_of(connection, statement))
 
     async def alike(
         self, user_id: str, *, sha256: str | None, fingerprint: str | None
@@ -117,10 +111,7 @@ class MediaRepository:
 
         Raises RowNotFound, StatusConflict (nothing was changed), BadValue.
         """
-        found = await compare_and_set(
-            self._database, media, media_id, expected_status, changes, MediaChanges.__annotations__
-        )
-        return MediaRow(**found)
+        return await self._update(media_id, expected_status, changes)
 
     async def played(self, media_id: str, *, views: int, seconds: float) -> None:
         """Add to what was watched; nothing happens when there is no such file."""
@@ -138,10 +129,14 @@ class MediaRepository:
         async with self._database.write() as connection:
             await connection.execute(delete(media).where(media.c.id == media_id))
 
-    async def _find(self, *conditions: Any) -> tuple[MediaRow, ...]:
-        statement = select(media).where(*conditions).order_by(media.c.created_at, media.c.id)
-        async with self._database.read() as connection:
-            return tuple(await _rows(connection, statement))
+
+def _fits(row: MediaRow, tag: str | None, text: str | None) -> bool:
+    return (tag is None or tag in row.tags) and _folded(text or "") in _folded(row.filename)
+
+
+def _folded(text: str) -> str:
+    """Letters whatever their case, and whether their marks are separate (as in names of macOS)."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 async def _rows(connection: Any, statement: Any) -> list[MediaRow]:

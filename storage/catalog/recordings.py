@@ -8,18 +8,19 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.catalog.database import ConstraintViolated, Database
 from storage.catalog.ids import new_recording_id
+from storage.catalog.paging import check_page, equal, paged, total_of
 from storage.catalog.rows import FileRow, Page, RecordingChanges, RecordingRow, WebhookRow
+from storage.catalog.status_table import compare_and_set
 from storage.catalog.tables import ACTIVE_STATUSES, recording_files, recordings, webhooks
 from storage.errors import BadValue, DuplicateActive, RowNotFound, StatusConflict
 
 RACE_ATTEMPTS = 10
 IDS_PER_QUERY = 500  # databases bound the parameters of one statement
-MAX_PAGE_SIZE = 1000
 FILE_COLUMNS = [
     column for column in recording_files.c if column.name not in ("recording_id", "position")
 ]
@@ -101,30 +102,20 @@ class RecordingRepository:
         """Newest first. `rooms` of None means all, `since <= created_at < until`, pages count
         from 1. Raises BadValue for a page or limit (1 to 1000) that can't be.
         """
-        if page < 1 or not 1 <= limit <= MAX_PAGE_SIZE:
-            raise BadValue(f"page {page} of {limit} is not possible")
+        check_page(page, limit)
         table = recordings.c
-        conditions: list[ColumnElement[bool]] = []
+        conditions = equal((table.call_id, call_id), (table.status, status))
         if rooms is not None:
             conditions.append(table.room.in_(rooms))
-        if call_id is not None:
-            conditions.append(table.call_id == call_id)
-        if status is not None:
-            conditions.append(table.status == status)
         if since is not None:
             conditions.append(table.created_at >= since)
         if until is not None:
             conditions.append(table.created_at < until)
         statement = select(recordings).where(*conditions)
+        newest = statement.order_by(table.created_at.desc(), table.id.desc())
         async with self._database.read() as connection:
-            total = await connection.scalar(select(func.count()).select_from(statement.subquery()))
-            items = await _rows(
-                connection,
-                statement.order_by(table.created_at.desc(), table.id.desc())
-                .limit(limit)
-                .offset((page - 1) * limit),
-            )
-        return Page(items, total or 0)
+            items = await _rows(connection, paged(newest, page, limit))
+            return Page(items, await total_of(connection, statement))
 
     async def in_states(self, statuses: Collection[str]) -> tuple[RecordingRow, ...]:
         """All recordings in one of these statuses, oldest first."""
@@ -162,23 +153,23 @@ class RecordingRepository:
 
         Raises RowNotFound, StatusConflict (nothing was changed), DuplicateActive, BadValue.
         """
-        # with no changes it is a comparison only, so the statement never goes out empty
-        values = {"status": recordings.c.status, **_known(changes)}
-        statement = update(recordings).where(recordings.c.id == recording_id).values(values)
-        if expected_status is not None:
-            statement = statement.where(recordings.c.status.in_(expected_status))
         try:
             async with self._database.write() as connection:
-                changed = await connection.execute(statement)
+                await compare_and_set(
+                    connection,
+                    recordings,
+                    recording_id,
+                    expected_status,
+                    changes,
+                    RecordingChanges.__annotations__,
+                )
                 row = await _one(connection, recording_id)
-                if changed.rowcount and "status" in changes:
+                if "status" in changes:
                     await self._put_out(connection, row)
         except ConstraintViolated:
             if (present := await self.get(recording_id)) is not None:
                 await self._refuse_second(present.room)
             raise
-        if not changed.rowcount:
-            raise StatusConflict(f"recording {recording_id} is {row.status}", row.status)
         return row
 
     async def set_files(self, recording_id: str, files: Sequence[FileRow]) -> RecordingRow:

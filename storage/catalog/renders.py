@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
 from typing import Any, Unpack
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 
-from storage.catalog.compare_and_set import compare_and_set
-from storage.catalog.database import Database
 from storage.catalog.ids import new_render_id
 from storage.catalog.rows import RenderChanges, RenderRow
+from storage.catalog.status_table import StatusTable
 from storage.catalog.tables import renders
 
 
-class RenderRepository:
+class RenderRepository(StatusTable[RenderRow]):
     """The table of renders. Every method is one transaction; all raise CatalogUnavailable."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._clock = clock
+    _table = renders
+    _row = RenderRow
+    _changeable = RenderChanges.__annotations__
 
     async def create(
         self, recording_id: str, options: Mapping[str, Any], requested_by: str
@@ -43,19 +41,9 @@ class RenderRepository:
             await connection.execute(insert(renders).values(values))
         return row
 
-    async def get(self, render_id: str) -> RenderRow | None:
-        statement = select(renders).where(renders.c.id == render_id)
-        async with self._database.read() as connection:
-            found = (await connection.execute(statement)).mappings().first()
-            return RenderRow(**found) if found else None
-
     async def of(self, recording_id: str) -> tuple[RenderRow, ...]:
         """The recording's renders, oldest first."""
         return await self._find(renders.c.recording_id == recording_id)
-
-    async def in_states(self, statuses: Collection[str]) -> tuple[RenderRow, ...]:
-        """Oldest first."""
-        return await self._find(renders.c.status.in_(statuses))
 
     async def update(
         self, render_id: str, expected_status: Collection[str], **changes: Unpack[RenderChanges]
@@ -64,18 +52,4 @@ class RenderRepository:
 
         Raises RowNotFound, StatusConflict (nothing was changed), BadValue.
         """
-        found = await compare_and_set(
-            self._database,
-            renders,
-            render_id,
-            expected_status,
-            changes,
-            RenderChanges.__annotations__,
-        )
-        return RenderRow(**found)
-
-    async def _find(self, condition: Any) -> tuple[RenderRow, ...]:
-        statement = select(renders).where(condition).order_by(renders.c.created_at, renders.c.id)
-        async with self._database.read() as connection:
-            found = (await connection.execute(statement)).mappings()
-            return tuple(RenderRow(**row) for row in found)
+        return await self._update(render_id, expected_status, changes)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Unpack
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
-from storage.catalog.compare_and_set import compare_and_set
-from storage.catalog.database import Database
 from storage.catalog.ids import new_upload_id
 from storage.catalog.rows import UploadChanges, UploadRow
+from storage.catalog.status_table import StatusTable
 from storage.catalog.tables import uploads
 
 UNDER_WAY = ("open", "finishing")
 
 
-class UploadRepository:
+class UploadRepository(StatusTable[UploadRow]):
     """The table of uploads. Every method is one transaction; all raise CatalogUnavailable."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._clock = clock
+    _table = uploads
+    _row = UploadRow
+    _changeable = UploadChanges.__annotations__
 
     async def create(
         self,
@@ -74,14 +73,6 @@ class UploadRepository:
             await connection.execute(insert(uploads).values(asdict(row)))
         return row
 
-    async def get(self, upload_id: str) -> UploadRow | None:
-        found = await self._find(uploads.c.id == upload_id)
-        return found[0] if found else None
-
-    async def in_states(self, statuses: Collection[str]) -> tuple[UploadRow, ...]:
-        """Oldest first."""
-        return await self._find(uploads.c.status.in_(statuses))
-
     async def of_user(self, user_id: str, statuses: Collection[str]) -> tuple[UploadRow, ...]:
         """Oldest first."""
         return await self._find(uploads.c.user_id == user_id, uploads.c.status.in_(statuses))
@@ -100,6 +91,12 @@ class UploadRepository:
             uploads.c.expires_at < before,
         )
 
+    async def forget(self, statuses: Collection[str], before: datetime) -> int:
+        """Remove what is in one of these and would have expired before that moment; how many."""
+        gone = delete(uploads).where(uploads.c.status.in_(statuses), uploads.c.expires_at < before)
+        async with self._database.write() as connection:
+            return (await connection.execute(gone)).rowcount
+
     async def update(
         self,
         session_id: str,
@@ -110,18 +107,4 @@ class UploadRepository:
 
         Raises RowNotFound, StatusConflict (nothing was changed), BadValue.
         """
-        found = await compare_and_set(
-            self._database,
-            uploads,
-            session_id,
-            expected_status,
-            changes,
-            UploadChanges.__annotations__,
-        )
-        return UploadRow(**found)
-
-    async def _find(self, *conditions: Any) -> tuple[UploadRow, ...]:
-        statement = select(uploads).where(*conditions).order_by(uploads.c.created_at, uploads.c.id)
-        async with self._database.read() as connection:
-            found = (await connection.execute(statement)).mappings()
-            return tuple(UploadRow(**row) for row in found)
+        return await self._update(session_id, expected_status, changes)

@@ -143,6 +143,8 @@ def sweep(root: Path) -> int:
     swept = 0
     with translated(f"cleaning the folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
+        with suppress(PermissionError):  # what is above may be nobody's to read
+            sync_folders(root, root.parent)
         for path in folder.iterdir():
             with (
                 suppress(FileNotFoundError, IsADirectoryError, BlockingIOError),

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from storage.catalog import Catalog, migrate
+from storage.catalog import Catalog
 from storage.objects import ObjectStore, RetryPolicy, StoredObject
+from tests.storage.catalogs import migrated
 from tests.storage.cluster import Cluster, running_cluster
 from tests.storage.contents import LARGE, WEBM, Put, counting
 from tests.storage.stores import STORES, Network, Servers, unfinished
@@ -43,12 +44,9 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A migrated database without rows."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/catalog.db"
-        await migrate(url)
-        return url
+        return await migrated(f"sqlite:///{tmp_path}/catalog.db")
     cluster: Cluster = request.getfixturevalue("postgresql")
-    url = cluster.url(SHARED_DATABASE)
-    await migrate(url)
+    url = await migrated(cluster.url(SHARED_DATABASE))
     names = "recordings, calls, invites, traffic, room_settings, webhooks, uploads, media"
     cluster.query(SHARED_DATABASE, f"TRUNCATE {names} CASCADE")
     return url

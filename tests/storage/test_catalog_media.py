@@ -57,8 +57,17 @@ async def test_files_are_found_by_what_they_are(catalog: Catalog) -> None:
     assert await ids(tag="ärger") == {one.id}
     assert await ids(text="% ALGEBRA_") == {one.id}
     assert await ids(text="%%") == set()  # not a pattern
-    assert await ids(deleted=True) == {gone.id}
+    assert await ids(deleted=True) == await ids(deleted=True, deleted_since=NOON) == {gone.id}
+    assert await ids(deleted=True, deleted_since=NOON + timedelta(seconds=1)) == set()
     assert (await catalog.media.find()).total == 3
+
+
+async def test_names_are_searched_whatever_their_alphabet(catalog: Catalog) -> None:
+    for name in ("Übung 1.mp4", "U\u0308BUNG 2.mp4", "Лекция.mp4", "Ubung.mp4"):
+        await kept(catalog, filename=name)
+    for text, expected in (("übung", 2), ("лекЦИЯ", 1), ("ü", 2), ("UBUNG", 1)):
+        found = await catalog.media.find(user_id="ursula", text=text, limit=1)
+        assert (found.total, len(found.items)) == (expected, 1), text
 
 
 async def test_pages_of_a_sorted_list(catalog: Catalog) -> None:

@@ -18,12 +18,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, inspect, text
 
 from storage.catalog import Catalog, migrate, pending_migrations
 from storage.catalog.address import parse_address
 from storage.catalog.database import Database
-from storage.catalog.migration import MIGRATIONS
+from storage.catalog.migration import MIGRATIONS, REVISIONS
 from storage.catalog.tables import metadata
 from storage.errors import BadValue, CatalogOutdated, CatalogTooNew, CatalogUnavailable
 
@@ -54,19 +55,26 @@ def tables(connection: Connection) -> list[str]:
     return inspect(connection).get_table_names()
 
 
+def unmade(connection: Connection) -> list[str]:
+    """All tables, those that refer to others first."""
+    everything = MetaData()
+    everything.reflect(connection)
+    return [table.name for table in reversed(everything.sorted_tables)]
+
+
+def revision(connection: Connection) -> list[str]:
+    return list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+
+
 def definitions(connection: Connection) -> list[tuple[Any, ...]]:
     """Every index and constraint in the database's own words, conditions included."""
     if connection.dialect.name == "sqlite":
-        statement = (
-            "SELECT name, sql FROM sqlite_master "
-            "WHERE name NOT LIKE '%alembic%' AND sql IS NOT NULL ORDER BY name"
-        )
+        statement = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
     else:
         statement = (
-            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' "
-            "AND tablename <> 'alembic_version' UNION "
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' UNION "
             "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
-            "WHERE conrelid <> 0 AND conname NOT LIKE 'alembic%' ORDER BY 1, 2"
+            "WHERE conrelid <> 0 ORDER BY 1, 2"
         )
     rows = connection.execute(text(statement))
     return [tuple(_in_any_order(str(cell)) for cell in row) for row in rows]
@@ -92,8 +100,14 @@ async def test_a_new_database_goes_from_nothing_to_head(empty_url: str) -> None:
     await catalog.close()
 
 
+def test_the_revisions_are_those_that_alembic_finds_one_after_the_other() -> None:
+    script = ScriptDirectory(str(MIGRATIONS))
+    assert tuple(each.revision for each in script.walk_revisions())[::-1] == REVISIONS
+    assert tuple(sorted(REVISIONS)) == REVISIONS
+
+
 async def test_head_equals_the_metadata(empty_url: str) -> None:
-    await migrate(empty_url)
+    await go_to(empty_url, "head", command.upgrade)
 
     def difference(connection: Connection) -> Any:
         options = {"compare_type": True, "compare_server_default": True}
@@ -102,18 +116,20 @@ async def test_head_equals_the_metadata(empty_url: str) -> None:
     assert await examine(empty_url, difference) == []
 
 
-async def test_head_has_the_same_indexes_and_constraints_as_the_metadata(empty_url: str) -> None:
-    await migrate(empty_url)
+async def test_a_new_database_is_what_the_migrations_would_have_made(empty_url: str) -> None:
+    """Tables, indexes, constraints, and the revision that Alembic goes on from."""
+    await go_to(empty_url, "head", command.upgrade)
     migrated = await examine(empty_url, definitions)
     assert any("starting" in str(row) for row in migrated)
+    assert any("alembic_version" in str(row) for row in migrated)
 
-    database = await Database.open(parse_address(empty_url))
-    async with database.write() as connection:
-        await connection.run_sync(metadata.drop_all)
-        await connection.run_sync(metadata.create_all)
-        created = await connection.run_sync(definitions)
-    await database.close()
-    assert migrated == created
+    await execute(empty_url, *(f"DROP TABLE {name}" for name in await examine(empty_url, unmade)))
+    await migrate(empty_url)
+    assert await examine(empty_url, definitions) == migrated
+    assert await examine(empty_url, revision) == [REVISIONS[-1]]
+    await go_to(empty_url, "base", command.downgrade)
+    assert await examine(empty_url, tables) == ["alembic_version"]
+    assert await migrate(empty_url) == REVISIONS
 
 
 async def test_open_does_not_migrate_but_says_what_to_run(empty_url: str) -> None:

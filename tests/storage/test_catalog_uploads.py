@@ -91,3 +91,12 @@ async def test_sessions_that_are_over_are_found_by_when_their_time_is_up(catalog
     found = await catalog.uploads.ended(("failed", "done"), NOW, NOW + 2 * HOUR)
     assert {row.id for row in found} == {rows[1].id, rows[2].id}
     assert await catalog.uploads.ended(("done",), NOW, NOW + 2 * HOUR) == ()
+
+
+async def test_sessions_that_are_long_over_are_forgotten(catalog: Catalog) -> None:
+    rows = [await begun(catalog, expires_at=NOW + hours * HOUR) for hours in (-1, -1, 1)]
+    for row in rows[1:]:
+        await catalog.uploads.update(row.id, {"open"}, status="failed")
+    assert await catalog.uploads.forget(("failed", "done"), NOW) == 1
+    left = [await catalog.uploads.get(row.id) is not None for row in rows]
+    assert left == [True, False, True]
