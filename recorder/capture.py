@@ -35,7 +35,7 @@ class Capture:
     async def start(self, row: RecordingRow) -> None:
         """Raises MediaError, OSError; then nothing is recorded, also if the worker was only late."""
         folder, recording = self.folder(row.id), RecordingId(row.id)
-        await asyncio.to_thread(make_folder, folder)
+        await asyncio.to_thread(make_folder, folder, folder.parent.parent)
         try:
             async with asyncio.timeout(START_PATIENCE):
                 await self._media.start_recording(

@@ -7,6 +7,7 @@ still be made.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from recorder.errors import DiskLow
 
 WARN_AT = 2  # times the low mark
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # what a call says that found no room
 FILES_KEPT = 0.05  # of all files: clients who send very many very small ones leave these
 
 log = logging.getLogger(__name__)
@@ -66,7 +68,7 @@ class DiskSpace:
         free, needed = self.free, max(self._low, self._needed(journal_bytes))
         if free < needed:
             raise DiskLow(
-                f"only {free >> 20} MiB are free on the disk of {self._folder}; recordings start"
+                f"only {free >> 20} MiB are free on the server's disk; recordings start"
                 f" again at {-(-needed >> 20)} MiB"
             )
 
@@ -75,12 +77,12 @@ class DiskSpace:
         free, needed = self.free, max(self._low, self._stop) + size
         if free < needed:
             raise DiskLow(
-                f"only {free >> 20} MiB are free on the disk of {self._folder}; what clients send is"
+                f"only {free >> 20} MiB are free on the server's disk; what clients send is"
                 f" taken again at {-(-needed >> 20)} MiB"
             )
         if self._low and (left := self._files(self._folder)) < FILES_KEPT:
             raise DiskLow(
-                f"only {left:.1%} of the files that the disk of {self._folder} can have are left; what"
+                f"only {left:.1%} of the files that the server's disk can have are left; what"
                 f" clients send is taken again at {FILES_KEPT:.0%}"
             )
 

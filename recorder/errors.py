@@ -20,6 +20,8 @@ RecorderError
 ├── ChunksMissing        the caller's: complete was said, but not all came; `details` say which
 ├── CopiesAwaited        the server stops while participants may still send what they recorded
 ├── ChunksUnreadable     the participant's fault: chunks nothing playable can be made of
+│   ├── HeaderMissing    what says how to read them did not come
+│   └── NothingRecorded  all of it came, and there is no media in it
 ├── ChunkRefused         the caller's: a chunk that can't be kept
 │   ├── BadChunkNumber   a part or sequence that no chunk can have; `code` names it
 │   ├── ChunkConflict    other bytes than those that are kept under the same number
@@ -203,6 +205,18 @@ class CopiesAwaited(RecorderError):
 
 class ChunksUnreadable(RecorderError):
     code = "chunks_unreadable"
+
+
+class HeaderMissing(ChunksUnreadable):
+    """The header of another part may do."""
+
+    code = "header_missing"
+
+
+class NothingRecorded(ChunksUnreadable):
+    """A recorder that was stopped before its first picture or sound: nothing is lost."""
+
+    code = "nothing_recorded"
 
 
 class ChunkRefused(RecorderError):

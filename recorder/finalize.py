@@ -25,7 +25,9 @@ from typing import Any
 from mediaserver.errors import MediaError
 from mediaserver.journal import JOURNAL_SUFFIX, JournalCut, JournalReader
 from recorder.depacketize import CODECS
-from recorder.derived import derive, make_hls, split_tracks
+from recorder.derived.hls import make_hls
+from recorder.derived.thumbnails import derive
+from recorder.derived.tracks import split_tracks
 from recorder.errors import JobFailed, RecorderError
 from recorder.file_options import FileOptions, parse_file_options
 from recorder.integrity import TrackLedger, integrity_json

@@ -17,9 +17,11 @@ import shutil
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
+from recorder.attempts import Meaning, Meanings, Setback, until_over
 from recorder.chunks.assembling import PARTICIPANT, zero_us_of
 from recorder.chunks.copies import ClientCopies
 from recorder.chunks.report import client_files, first_media_us, with_copies
@@ -30,7 +32,7 @@ from recorder.jobs import FinalizeResult, JobRunner
 from recorder.journals import discard_empty, journal_bytes
 from recorder.ledger import DeliveryState
 from recorder.lifecycle import FINAL, Status, Step, after
-from recorder.progress import Progress, Sleep, pause
+from recorder.progress import Progress, Sleep
 from storage.catalog import Catalog, ChunkSetRow, FileRow, RecordingChanges, RecordingRow
 from storage.errors import CatalogUnavailable, RowNotFound, StatusConflict, StorageError
 
@@ -39,6 +41,11 @@ NOTHING_PLAYS = "nothing that was received can be played"  # its journals stay, 
 JOB_RETRIES = 3
 COMPOSITE = "composite"  # the mode of a recording that is rendered by itself
 OUTPUT_NAME = "output"
+MEANINGS: Final[Meanings] = {
+    Meaning.WAITS: (JobPostponed, CatalogUnavailable),
+    Meaning.FAILED: (JobFailed, OSError),
+    Meaning.REFUSED: (NoMedia, LocalCopyLost, StorageError),
+}
 
 log = logging.getLogger(__name__)
 
@@ -86,47 +93,42 @@ class Finisher:
         stops and all that is left is to wait for participants.
         """
         try:
-            await self._finish(recording_id, progress)
+            await until_over(
+                partial(self._attempt, recording_id, progress),
+                MEANINGS,
+                partial(self._note, recording_id, progress),
+                retries=JOB_RETRIES,
+                sleep=self._sleep,
+            )
         except CopiesAwaited as error:
             log.info("%s; the next start goes on", error)
 
-    async def _finish(self, recording_id: str, progress: Progress) -> None:
-        attempts = failures = 0
-        while True:
-            try:
-                await self._attempt(recording_id, progress)
-                return
-            except (RowNotFound, StatusConflict) as error:
-                log.warning("recording %s is finished by someone else: %s", recording_id, error)
-                return
-            except NoMedia as error:
-                reason = str(error)
-            except JobPostponed as error:
-                reason = ""
-                await self._wait_for_room(recording_id, str(error))
-            except LocalCopyLost as error:
-                # made again, as often as the journals allow
-                reason = "" if await self._make_again(recording_id, error) else str(error)
-            except (JobFailed, OSError) as error:
-                failures += 1
-                reason = f"the recording could not be finished: {error}"
-                log.warning("recording %s: attempt %d: %s", recording_id, failures, error)
-                if failures <= JOB_RETRIES:
-                    reason = ""
-            except CatalogUnavailable as error:
-                reason = ""
-                log.warning("recording %s waits for the catalog: %s", recording_id, error)
-            except StorageError as error:
-                reason = f"the recording could not be stored: {error}"
-            if reason and await self._give_up(recording_id, reason, progress):
-                return
-            progress.let_pass.set()
-            await self._sleep(pause(attempts))
-            attempts += 1
+    async def _attempt(self, recording_id: str, progress: Progress) -> None:
+        try:
+            await self._bring_on(recording_id, progress)
+        except (RowNotFound, StatusConflict) as error:
+            log.warning("recording %s is finished by someone else: %s", recording_id, error)
+
+    async def _note(self, recording_id: str, progress: Progress, setback: Setback) -> bool:
+        """True when there is nothing more to do for it. Raises CopiesAwaited."""
+        log.warning("recording %s: %s", recording_id, setback.error)
+        final, reason = setback.final, str(setback.error)
+        match setback.error:
+            case JobPostponed():
+                await self._wait_for_room(recording_id, reason)
+            case LocalCopyLost():  # made again, as often as the journals allow
+                final = not await self._make_again(recording_id)
+            case JobFailed() | OSError():
+                reason = f"the recording could not be finished: {reason}"
+            case StorageError():
+                reason = f"the recording could not be stored: {reason}"
+        if final and await self._give_up(recording_id, reason, progress):
+            return True
+        progress.let_pass.set()
+        return False
 
     async def _wait_for_room(self, recording_id: str, reason: str) -> None:
         """Gives back what the job took, and tells in the row why it stays in `processing`."""
-        log.warning("recording %s waits: %s", recording_id, reason)
         output = self._root / recording_id / OUTPUT_NAME
         await asyncio.to_thread(shutil.rmtree, output, ignore_errors=True)
         with suppress(StorageError):  # then the log has to do
@@ -134,7 +136,8 @@ class Finisher:
                 recording_id, {Status.PROCESSING}, error=f"waiting to be finished: {reason}"
             )
 
-    async def _attempt(self, recording_id: str, progress: Progress) -> None:
+    async def _bring_on(self, recording_id: str, progress: Progress) -> None:
+        """To its end, from where it is. Raises RowNotFound, StatusConflict when someone else did it."""
         row = await self._catalog.recordings.get(recording_id)
         if row is None or row.status == Status.FAILED:
             return
@@ -224,9 +227,8 @@ class Finisher:
         if not await self._catalog.renders.of(row.id):
             await self._catalog.renders.create(row.id, row.options, row.started_by)
 
-    async def _make_again(self, recording_id: str, error: LocalCopyLost) -> bool:
+    async def _make_again(self, recording_id: str) -> bool:
         """False when there is nothing to make the files from."""
-        log.warning("recording %s: %s", recording_id, error)
         if not await asyncio.to_thread(journal_bytes, self._root / recording_id):
             return False
         await self._forget_files(recording_id)

@@ -10,6 +10,7 @@ entries of all tracks lie on one time line. Reasons of gaps:
     network          nothing came for more than 2 s, no packet and no sender report, while the track
                      was up and not muted; also what was lost then stands here
     unreadable       the journal is damaged there; `durationSeconds` is 0, the rest is not known
+    paused           the participant's own recorder was paused
     missing          chunks of a participant's own recording that never came; `durationSeconds` is 0
                      where nothing follows to tell how much
 
@@ -29,9 +30,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Size = tuple[int, int]
-Reason = Literal["lost", "muted", "absent", "before_keyframe", "network", "unreadable", "missing"]
+Reason = Literal[
+    "lost", "muted", "absent", "before_keyframe", "network", "unreadable", "missing", "paused"
+]
 
-HARMLESS: frozenset[Reason] = frozenset({"muted", "absent", "before_keyframe"})
+HARMLESS: frozenset[Reason] = frozenset({"muted", "absent", "before_keyframe", "paused"})
 MERGE_US = 1_000_000
 """Gaps of one reason that are nearer than this are one gap. Between two stretches of the other lists
 there is a picture."""

@@ -6,6 +6,7 @@ The words are those of `recorder.jobs`.
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import sys
@@ -64,7 +65,11 @@ def end_with_parent() -> None:
 
 def watch_parent(orphaned: Callable[[], None]) -> None:
     """Calls `orphaned`, in a thread of its own, when standard input reaches its end: the parent holds
-    the other end and never writes."""
+    the other end and never writes.
+
+    The first thing a job does: what was imported until now is not looked through for garbage again.
+    """
+    gc.freeze()
 
     def wait() -> None:
         while os.read(sys.stdin.fileno(), 4096):

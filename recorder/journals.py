@@ -23,11 +23,22 @@ def journals_root(data_dir: Path) -> Path:
     return data_dir / "journals"
 
 
-def make_folder(folder: Path) -> None:
-    """Makes the folder of one recording so that a power cut can't take it. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for parent in (folder.parent, folder.parent.parent):
-        sync_folder(parent)
+def make_folder(folder: Path, last: Path, *, mode: int = 0o777) -> None:
+    """Makes a folder below `last` so that a power cut can't take it. Raises OSError.
+
+    When the names can't be flushed, the folder and those above it that are empty go again: another
+    flush alone might say that all is well.
+    """
+    folder.mkdir(mode, parents=True, exist_ok=True)
+    try:
+        sync_up(folder.parent, last)
+    except OSError:
+        for each in (folder, *folder.parents):
+            if each == last:
+                break
+            with suppress(OSError):  # what has something in it was flushed before
+                each.rmdir()
+        raise
 
 
 def journal_bytes(folder: Path) -> int:
@@ -50,15 +61,21 @@ def bury(folder: Path) -> None:
     Back when its name is gone from the disk; what could not be removed under its new name, `sweep`
     removes. Raises OSError, and then all is as it was.
     """
+    if (grave := set_aside(folder)) is not None:
+        shutil.rmtree(grave, ignore_errors=True)
+
+
+def set_aside(folder: Path) -> Path | None:
+    """The first half of `bury`: what is to be removed, None where there is nothing."""
     grave = folder.with_name(DELETED_PREFIX + folder.name)
     shutil.rmtree(grave, ignore_errors=True)
     try:
         folder.rename(grave)
     except FileNotFoundError:
         if not folder.parent.is_dir():
-            return
+            return None
     sync_folder(folder.parent)
-    shutil.rmtree(grave, ignore_errors=True)
+    return grave
 
 
 def sweep(root: Path) -> None:
@@ -69,6 +86,14 @@ def sweep(root: Path) -> None:
         with suppress(FileNotFoundError):
             if time.time() - copy.stat().st_mtime > ABANDONED:
                 copy.unlink()
+
+
+def sync_up(folder: Path, last: Path) -> None:
+    """Makes the names in a folder and in all above it durable, up to those in `last`. Raises OSError."""
+    for each in (folder, *folder.parents):
+        sync_folder(each)
+        if each == last:
+            return
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
+
+from storage.errors import StorageError
 
 FIRST_PAUSE = 1.0  # seconds; doubles with each attempt
 LONGEST_PAUSE = 30.0
 NOTE_EVERY = 1.0  # seconds between two notes of a progress in the catalog
 
 Sleep = Callable[[float], Awaitable[None]]
+
+
+class UpdateProgress(Protocol):
+    """`update` of a table whose rows have a progress."""
+
+    def __call__(
+        self, row_id: str, expected_status: Collection[str], /, *, progress: float
+    ) -> Awaitable[object]: ...
 
 
 @dataclass(slots=True)
@@ -44,6 +55,18 @@ async def noted(note: Callable[[float], Awaitable[None]]) -> AsyncIterator[Progr
     finally:
         noting.cancel()
         await asyncio.gather(noting, return_exceptions=True)
+
+
+def noted_in(
+    update: UpdateProgress, row_id: str, status: str
+) -> AbstractAsyncContextManager[Progress]:
+    """What the block tells, written into a row now and then, as long as it is in this status."""
+
+    async def note(fraction: float) -> None:
+        with suppress(StorageError):  # it moves on, and the next second says so
+            await update(row_id, {status}, progress=round(fraction, 3))
+
+    return noted(note)
 
 
 async def _note_changes(progress: Progress, note: Callable[[float], Awaitable[None]]) -> None:

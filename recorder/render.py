@@ -21,7 +21,7 @@ from typing import Any
 
 from recorder.composite.compose import Composite, Progress, RenderCancelled, compose
 from recorder.composite.spec import RenderSpec
-from recorder.derived import derive
+from recorder.derived.thumbnails import derive
 from recorder.diskspace import free_bytes
 from recorder.errors import BadRenderOptions, DiskFull, JobFailed, NothingToRender, RecorderError
 from recorder.job_process import EXIT_FAILED, EXIT_ORPHANED, refusal, say, say_last, watch_parent

@@ -19,13 +19,14 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
+from recorder.attempts import Meaning, Meanings, Setback, until_over
 from recorder.composite.spec import RenderOptions, RenderSpec, parse_options
 from recorder.delivery import Deliverer
 from recorder.diskspace import free_bytes
@@ -43,7 +44,8 @@ from recorder.errors import (
 from recorder.jobs import JobRunner
 from recorder.ledger import DeliveryState
 from recorder.lifecycle import FINAL, Status
-from recorder.progress import Progress, Sleep, noted, pause
+from recorder.owned_tasks import NamedTasks
+from recorder.progress import Progress, Sleep, noted_in
 from recorder.render_sources import Sources, source_files
 from storage.catalog import Catalog, DeliveryRow, RecordingRow, RenderChanges, RenderRow
 from storage.errors import (
@@ -73,6 +75,12 @@ class RenderStatus(StrEnum):
 
 
 UNDER_WAY = frozenset({RenderStatus.QUEUED, RenderStatus.RENDERING, RenderStatus.UPLOADING})
+
+MEANINGS: Final[Meanings] = {
+    Meaning.REFUSED: (NothingToRender, BadRenderOptions, ObjectNotFound),
+    Meaning.WAITS: (JobPostponed, StorageFailed, StorageError),
+    Meaning.FAILED: (JobFailed, LocalCopyLost, OSError),
+}
 
 
 class Renderer:
@@ -104,8 +112,7 @@ class Renderer:
         self._threads = threads
         self._sleep = sleep
         self._slots = asyncio.Semaphore(at_once)
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._closed = False
+        self._tasks = NamedTasks("render")
 
     # --- what others ask for ----------------------------------------------------------------------
 
@@ -132,7 +139,7 @@ class Renderer:
             except StatusConflict:  # it moved on just now
                 row = await self._renders.get(render_id) or row
                 continue
-            await self._end_task(render_id)
+            await self._tasks.end(render_id)
             await self._discard(row)
         return row
 
@@ -160,64 +167,39 @@ class Renderer:
 
     async def idle(self) -> None:
         """Returns when no render is under way here."""
-        while self._tasks:
-            await asyncio.wait(self._tasks.values())
+        await self._tasks.idle()
 
     async def close(self) -> None:
         """Ends all tasks. Their renders are found again by `recover`."""
-        self._closed = True
-        for render_id in list(self._tasks):
-            await self._end_task(render_id)
+        await self._tasks.close()
 
     # --- one render -------------------------------------------------------------------------------
 
     def begin(self, render_id: str) -> None:
-        """Works on a render in the background, if nobody does."""
-        if self._closed or render_id in self._tasks:
-            return
-        task = asyncio.create_task(self._run(render_id), name=f"render {render_id}")
-        self._tasks[render_id] = task
-        task.add_done_callback(partial(self._ended, render_id))
-
-    def _ended(self, render_id: str, task: asyncio.Task[None]) -> None:
-        """Supervises: a task that died of a bug is logged; `look` begins its render once more."""
-        del self._tasks[render_id]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("render %s died", render_id, exc_info=error)
-
-    async def _end_task(self, render_id: str) -> None:
-        task = self._tasks.get(render_id)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        """Works on a render in the background, if nobody does. One whose task died of a bug is begun
+        once more by `look`.
+        """
+        self._tasks.begin(render_id, self._run)
 
     async def _run(self, render_id: str) -> None:
         """Returns when the render is final, or its row is gone."""
-        attempts = failures = 0
-        while True:
-            again = False
-            try:
-                await self._attempt(render_id)
-                return
-            except (RowNotFound, StatusConflict) as error:
-                log.info("render %s: %s", render_id, error)
-                await asyncio.to_thread(_remove, self._scratch / render_id)
-                return
-            except (NothingToRender, BadRenderOptions, ObjectNotFound) as error:
-                final, reason = True, str(error)
-            except (JobPostponed, StorageFailed, StorageError) as error:
-                final, reason = False, str(error)
-            except (JobFailed, LocalCopyLost, OSError) as error:
-                failures += 1
-                final, reason = failures > JOB_RETRIES, str(error)
-                again = isinstance(error, LocalCopyLost)
-            log.warning("render %s: %s", render_id, reason)
-            if await self._note(render_id, reason, final=final, again=again):
-                return
-            await self._sleep(pause(attempts))
-            attempts += 1
+        await until_over(
+            partial(self._attempt, render_id),
+            MEANINGS,
+            partial(self._note, render_id),
+            retries=JOB_RETRIES,
+            sleep=self._sleep,
+        )
 
     async def _attempt(self, render_id: str) -> None:
+        try:
+            await self._bring_on(render_id)
+        except (RowNotFound, StatusConflict) as error:
+            log.info("render %s: %s", render_id, error)
+            await asyncio.to_thread(_remove, self._scratch / render_id)
+
+    async def _bring_on(self, render_id: str) -> None:
+        """To its end, from where it is. Raises RowNotFound, StatusConflict when it is not wanted."""
         row = await self._renders.get(render_id)
         if row is None or row.status not in UNDER_WAY:
             raise RowNotFound(f"render {render_id} is not wanted any more")
@@ -312,34 +294,34 @@ class Renderer:
         changes["status"] = to
         return await self._renders.update(row.id, {row.status}, **changes)
 
-    async def _note(self, render_id: str, reason: str, *, final: bool, again: bool) -> bool:
-        """Why it failed, or what it waits for: its files, if they are made and not needed `again`.
-        True when there is nothing more to do for it.
+    async def _note(self, render_id: str, setback: Setback) -> bool:
+        """Why it failed, or what it waits for: its files, if they are made and not lost. True when
+        there is nothing more to do for it.
         """
+        log.warning("render %s: %s", render_id, setback.error)
+        waiting = f"waiting: {setback.error}"
         try:
             row = await self._renders.get(render_id)
             if row is None or row.status not in UNDER_WAY:
                 return True
-            if final:
-                await self._step(row, RenderStatus.FAILED, error=reason)
+            if setback.final:
+                await self._step(row, RenderStatus.FAILED, error=str(setback.error))
                 await self._discard(row)
-            elif row.status == RenderStatus.UPLOADING and not again:
-                await self._step(row, RenderStatus.UPLOADING, error=f"waiting: {reason}")
+            elif row.status == RenderStatus.UPLOADING and not isinstance(
+                setback.error, LocalCopyLost
+            ):
+                await self._step(row, RenderStatus.UPLOADING, error=waiting)
             else:
-                await self._step(row, RenderStatus.QUEUED, progress=0.0, error=f"waiting: {reason}")
+                await self._step(row, RenderStatus.QUEUED, progress=0.0, error=waiting)
         except (StatusConflict, RowNotFound):
             return True
         except CatalogUnavailable as error:
             log.warning("render %s: %s", render_id, error)
             return False
-        return final
+        return setback.final
 
     def _told(self, row: RenderRow) -> AbstractAsyncContextManager[Progress]:
-        return noted(partial(self._note_progress, row))
-
-    async def _note_progress(self, row: RenderRow, fraction: float) -> None:
-        with suppress(StorageError):  # it moves on, and the next second says so
-            await self._renders.update(row.id, {row.status}, progress=round(fraction, 3))
+        return noted_in(self._renders.update, row.id, row.status)
 
     # --- what is left behind ----------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ MAX_FILLED_US = 6 * 3_600_000_000
 
 _SILENT = b"\xff\xfe"
 """A CELT frame whose first bits say silence (RFC 6716 section 4.3)."""
-_STEREO = 0x04
+STEREO = 0x04
 
 
 def _packets(stereo: int) -> tuple[CodedFrame, ...]:
@@ -40,7 +40,7 @@ def _packets(stereo: int) -> tuple[CodedFrame, ...]:
     )
 
 
-_PACKETS = {stereo: _packets(stereo) for stereo in (0, _STEREO)}
+_PACKETS = {stereo: _packets(stereo) for stereo in (0, STEREO)}
 """By the bit of the packets around that says whether they are stereo."""
 
 
@@ -89,13 +89,13 @@ def without_holes(sound: Iterator[TimedFrame], pictures: Pictures) -> Iterator[T
     stereo = _stereo(first)
     picture_us = pictures.first_us()
     if picture_us is not None:
-        yield from _silence(picture_us, first.at_us, stereo)
+        yield from silence(picture_us, first.at_us, stereo)
     yield first
     end_us = first.at_us + (first.coded.duration_us or 0)
     for frame in sound:
         at_us, coded = frame
         if at_us - end_us >= MISSING_US:
-            yield from _silence(end_us, at_us, stereo)
+            yield from silence(end_us, at_us, stereo)
             stereo = _stereo(frame)
         yield frame
         end_us = at_us + (coded.duration_us or 0)
@@ -103,12 +103,14 @@ def without_holes(sound: Iterator[TimedFrame], pictures: Pictures) -> Iterator[T
     while end_us < latest_us and pictures.go_beyond(end_us):
         longer = pictures.go_beyond(end_us + 6 * FRAME_US)
         until_us = end_us + (6 * FRAME_US if longer else FRAME_US)
-        yield from _silence(end_us, until_us, stereo)
+        yield from silence(end_us, until_us, stereo)
         end_us = until_us
 
 
-def _silence(start_us: float, end_us: float, stereo: int) -> Iterator[TimedFrame]:
-    """As much as fits between two times, apart from what is shorter than any frame."""
+def silence(start_us: float, end_us: float, stereo: int) -> Iterator[TimedFrame]:
+    """As much as fits between two times, apart from what is shorter than any frame. `stereo` is that bit
+    of a packet beside it: `data[0] & STEREO`.
+    """
     if not MISSING_US <= end_us - start_us <= MAX_FILLED_US:
         return
     for coded in _PACKETS[stereo]:
@@ -119,4 +121,4 @@ def _silence(start_us: float, end_us: float, stereo: int) -> Iterator[TimedFrame
 
 
 def _stereo(frame: TimedFrame) -> int:
-    return frame.coded.data[0] & _STEREO
+    return frame.coded.data[0] & STEREO

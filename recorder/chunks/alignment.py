@@ -3,8 +3,8 @@
 What the browser recorded and what the server received are the same microphone. So the loudness of both
 is laid over each other: where it fits best is how far the clock, or the arrival of chunks, was off.
 Loudness has a value every millisecond; several windows are compared, and their median counts, so that
-a pause or a stretch of noise does no harm. Sound that repeats itself fits at many places; the one
-nearest to what was expected is taken.
+a pause or a stretch of noise does no harm. Sound that repeats itself fits at many places: if the clock
+singles one of them out that one is taken, else the sound says nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from recorder.chunks.placing import Agreement
 
 Loudness = npt.NDArray[np.float32]
 """A value a millisecond."""
@@ -29,9 +31,12 @@ SURELY: Final = 0.7
 """What one window alone has to have."""
 NEARLY: Final = 0.97
 """A place that fits so well compared with the best may be the right one as well."""
+APART_S: Final = 0.05
+"""Places that are nearer to each other are the same hill."""
 AGREE_S: Final = 0.25
 """Windows of one recording agree so far; clocks that drift apart by more are none."""
 _LEAST_S: Final = 2.0
+_FLAT_S: Final = 0.25
 _QUIET: Final = 1e-3
 
 
@@ -41,15 +46,6 @@ class Fit:
 
     offset: float
     likeness: float
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Of several windows: `residual` is how far they are from the median, at most (seconds)."""
-
-    offset: float
-    residual: float
-    windows: int
 
 
 def windows_of(begin: float, end: float) -> list[tuple[float, float]]:
@@ -64,9 +60,10 @@ def windows_of(begin: float, end: float) -> list[tuple[float, float]]:
     return [(begin + number * step, length) for number in range(count)]
 
 
-def fit(own: Loudness, reference: Loudness, search: float) -> Fit | None:
+def fit(own: Loudness, reference: Loudness, search: float, unsure: float) -> Fit | None:
     """Lays `own` over `reference`, which begins `search` seconds before it is expected, and ends so
-    much later. None when nothing fits.
+    much later. None when nothing fits, and when several places fit equally well of which not exactly
+    one lies within `unsure` seconds of where it is expected.
     """
     count = len(own)
     if count < _LEAST_S * RATE or len(reference) < count:
@@ -76,9 +73,12 @@ def fit(own: Loudness, reference: Loudness, search: float) -> Fit | None:
     if best < LIKENESS:
         return None
     expected = search * RATE
-    candidates = np.flatnonzero(likeness >= NEARLY * best)
-    nearest = int(candidates[np.abs(candidates - expected).argmin()])
-    place = _peak_near(likeness, nearest)
+    places = _hills(likeness, NEARLY * best)
+    if len(places) > 1:
+        places = [place for place in places if abs(place - expected) <= unsure * RATE]
+    if len(places) != 1:
+        return None
+    (place,) = places
     return Fit((place - expected) / RATE, float(likeness[place]))
 
 
@@ -114,8 +114,10 @@ def _likeness(own: Loudness, reference: Loudness) -> npt.NDArray[np.float64]:
     return np.asarray(products / norm, np.float64)
 
 
-def _peak_near(likeness: npt.NDArray[np.float64], place: int) -> int:
-    """Up the hill from `place`."""
-    reach = 50
-    first = max(place - reach, 0)
-    return first + int(likeness[first : place + reach + 1].argmax())
+def _hills(likeness: npt.NDArray[np.float64], least: float) -> list[int]:
+    """Where the likeness is highest, of each stretch in which it reaches `least`."""
+    high = np.flatnonzero(likeness >= least)
+    stretches = np.split(high, np.flatnonzero(np.diff(high) > APART_S * RATE) + 1)
+    if any(stretch[-1] - stretch[0] > _FLAT_S * RATE for stretch in stretches):
+        return []  # it fits everywhere
+    return [int(stretch[likeness[stretch].argmax()]) for stretch in stretches]

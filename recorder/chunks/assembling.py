@@ -12,13 +12,14 @@ import json
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
+from recorder.attempts import Meaning, Meanings, Setback, until_over
 from recorder.chunks.leftovers import SCRATCH, chunks_folder, done_with, forget_made_parts
 from recorder.chunks.report import nothing_came, set_report, with_copies
 from recorder.chunks.settling import WORK_LEFT, SetStatus, row_received
@@ -29,7 +30,7 @@ from recorder.file_options import parse_file_options
 from recorder.jobs import FinalizeResult, Tools
 from recorder.ledger import DeliveryState
 from recorder.lifecycle import Status
-from recorder.progress import Progress, Sleep, noted, pause
+from recorder.progress import Progress, Sleep, noted_in
 from storage.catalog import (
     Catalog,
     ChunkSetChanges,
@@ -43,6 +44,10 @@ from storage.objects import LocalFiles
 
 JOB_RETRIES = 2
 PARTICIPANT = "participant"  # the kind of the server's file of all that came from one source
+MEANINGS: Final[Meanings] = {
+    Meaning.WAITS: (JobPostponed, StorageFailed, CatalogUnavailable, RowNotFound),
+    Meaning.FAILED: (JobFailed, LocalCopyLost, StorageError, OSError),
+}
 
 log = logging.getLogger(__name__)
 
@@ -79,34 +84,28 @@ class Assembler:
         self._sleep = sleep
 
     async def finish(self, set_id: str) -> None:
-        """Back when the set is `done` or `failed`, or its row is gone. Raises CatalogUnavailable."""
-        attempts = failures = 0
-        while True:
-            again = False
-            try:
-                return await self._attempt(set_id)
-            except CatalogUnavailable:
-                raise
-            except RowNotFound as error:
-                log.info("client copy %s: %s", set_id, error)
-                if await self._sets.get(set_id) is None:
-                    return await self._remove_all(set_id)
-                again, reason = True, str(error)  # the ledger forgot its files
-            except StatusConflict as error:
-                log.info("client copy %s: %s", set_id, error)
-                return None
-            except (JobPostponed, StorageFailed) as error:
-                reason = str(error)
-            except (JobFailed, LocalCopyLost, StorageError, OSError) as error:
-                failures += 1
-                again, reason = True, str(error)
-            log.warning("client copy %s: %s", set_id, reason)
-            if await self._note(set_id, reason, final=failures > JOB_RETRIES, again=again):
-                return None
-            await self._sleep(pause(attempts))
-            attempts += 1
+        """Back when the set is `done` or `failed`, or its row is gone."""
+        await until_over(
+            partial(self._attempt, set_id),
+            MEANINGS,
+            partial(self._note, set_id),
+            retries=JOB_RETRIES,
+            sleep=self._sleep,
+        )
 
     async def _attempt(self, set_id: str) -> None:
+        try:
+            await self._bring_on(set_id)
+        except StatusConflict as error:
+            log.info("client copy %s: %s", set_id, error)
+        except RowNotFound as error:
+            if await self._sets.get(set_id) is not None:
+                raise  # the ledger forgot its files
+            log.info("client copy %s: %s", set_id, error)
+            await self._remove_all(set_id)
+
+    async def _bring_on(self, set_id: str) -> None:
+        """To its end, from where it is. Raises RowNotFound, StatusConflict when it is not wanted."""
         row = await self._sets.get(set_id)
         if row is None or row.status not in WORK_LEFT:
             return
@@ -268,24 +267,27 @@ class Assembler:
         changes["status"] = to
         return await self._sets.update(row.id, {row.status}, **changes)
 
-    async def _note(self, set_id: str, reason: str, *, final: bool, again: bool) -> bool:
+    async def _note(self, set_id: str, setback: Setback) -> bool:
         """Why it failed, or what it waits for. True when there is nothing more to do for it."""
+        log.warning("client copy %s: %s", set_id, setback.error)
+        waiting = f"waiting: {setback.error}"
+        files_are_good = setback.waits and not isinstance(setback.error, RowNotFound)
         try:
             row = await self._sets.get(set_id)
             if row is None or row.status not in WORK_LEFT:
                 return True
-            if final:
-                await self._fail(replace(row, error=reason))
-            elif row.status == SetStatus.UPLOADING and not again:
-                await self._step(row, SetStatus.UPLOADING, error=f"waiting: {reason}")
+            if setback.final:
+                await self._fail(replace(row, error=str(setback.error)))
+            elif row.status == SetStatus.UPLOADING and files_are_good:
+                await self._step(row, SetStatus.UPLOADING, error=waiting)
             else:
-                await self._step(row, SetStatus.COMPLETE, progress=0.0, error=f"waiting: {reason}")
+                await self._step(row, SetStatus.COMPLETE, progress=0.0, error=waiting)
         except (StatusConflict, RowNotFound):
             return True
         except CatalogUnavailable as error:
             log.warning("client copy %s: %s", set_id, error)
             return False
-        return final
+        return setback.final
 
     async def _fail(self, row: ChunkSetRow) -> ChunkSetRow:
         """A set that becomes no file, for `row.error`: its chunks stay, its scratch and lines of the
@@ -309,11 +311,7 @@ class Assembler:
         return [each for each in rows if each.path.startswith(mine)]
 
     def _told(self, row: ChunkSetRow) -> AbstractAsyncContextManager[Progress]:
-        return noted(partial(self._note_progress, row))
-
-    async def _note_progress(self, row: ChunkSetRow, fraction: float) -> None:
-        with suppress(StorageError):  # it moves on, and the next second says so
-            await self._sets.update(row.id, {row.status}, progress=round(fraction, 3))
+        return noted_in(self._sets.update, row.id, row.status)
 
 
 def zero_us_of(recording: RecordingRow) -> int | None:

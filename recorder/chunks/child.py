@@ -18,6 +18,7 @@ from recorder.job_process import message_in
 
 MEMORY: Final = 2 << 30
 """Bytes of address space; a decoder needs a dozen pictures of the largest size."""
+TRIES: Final = 2
 LONGEST_SILENCE: Final = 120.0
 """Seconds in which a decoder has to get somewhere."""
 
@@ -35,14 +36,25 @@ def run_decoder(
     *,
     silence: float = LONGEST_SILENCE,
 ) -> dict[str, Any] | None:
-    """The result of `python -m module arguments`; None when it died, hung, or said none.
+    """The result of `python -m module arguments`; None when it died, hung, or said none, twice: once
+    may be the machine's fault, as when memory is short.
 
     `on_progress` hears what it says. Raises OSError when it can't be started.
     """
+    command = [sys.executable, "-m", module, *arguments]
+    for _ in range(TRIES):
+        if (result := _run(command, on_progress, silence)) is not None:
+            return result
+    return None
+
+
+def _run(
+    command: Sequence[str], on_progress: Callable[[float], None], silence: float
+) -> dict[str, Any] | None:
     lifeline, held = os.pipe()  # it ends when this process does, and with it the other end
     try:
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", module, *arguments],
+            command,
             stdin=lifeline,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

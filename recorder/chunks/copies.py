@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,6 +38,9 @@ from recorder.owned_tasks import OwnedTasks
 from recorder.progress import Sleep
 from storage.catalog import Catalog, ChunkSetRow, RecordingRow
 from storage.errors import BadValue, CatalogUnavailable
+
+LOOKS_APART = timedelta(seconds=30)
+"""Between two looks for sets that another process has changed: `recordings repair`."""
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +98,8 @@ class ClientCopies:
         self._chores = OwnedTasks("the removal of chunks that came too late")
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._news = asyncio.Event()
+        self._work_left = True  # as far as is known here
+        self._looked_at = clock()
         self._stopping = self._closed = False
 
     def connect(self, recordings: Recordings) -> None:
@@ -111,9 +116,15 @@ class ClientCopies:
     # --- what comes from participants -------------------------------------------------------------
 
     async def admit(
-        self, recording_id: str, participant_id: str, participant_name: str = ""
+        self,
+        recording_id: str,
+        participant_id: str,
+        participant_name: str = "",
+        *,
+        again: tuple[int, int] | None = None,
     ) -> ChunkSetRow:
-        """The open set that a participant's chunk belongs to, a new one if there was none.
+        """The set that a participant's chunk belongs to, a new one if there was none. It is open, or
+        has the chunk `again` (part and sequence) among those that it was closed with.
 
         Raises UnknownRecording, RecordingEnded, SetComplete, and what the catalog raises.
         """
@@ -127,8 +138,10 @@ class ClientCopies:
         if row is None:
             row = await self._begin_set(recording, participant_id, participant_name)
         if row.status != SetStatus.OPEN:
+            if again is not None and settling.has_come(row.parts, *again):
+                return row
             raise SetComplete(
-                f"the chunks of {participant_id!r} are complete: they are {row.status}"
+                f"the chunks of {participant_id!r} are {row.status}: no more are taken"
             )
         await self._open.known(row)
         return row
@@ -146,12 +159,14 @@ class ClientCopies:
         """A chunk of so many bytes is durable, 0 when it was before. Cheap; on the event loop.
 
         Raises SetComplete when the set was closed while the chunk came: whether it is in the file is
-        not known, so it must not be acknowledged.
+        not known, so it must not be acknowledged. CatalogUnavailable when not even that is known.
         """
         known = self._open.at_hand(row.recording_id, row.participant_id)
         if known is None or known.row.id != row.id or known.closing:
             if self._open.was_deleted(row.id):
                 self._chores.spawn(self._chunks.remove(row.id))
+            if known is None and not self._open.is_over(row.id):
+                raise CatalogUnavailable("the catalog failed while the chunk came; send it again")
             raise SetComplete(f"the chunks of {row.participant_id!r} were completed meanwhile")
         known.last_activity = self._clock()
         known.bytes += size
@@ -173,6 +188,7 @@ class ClientCopies:
             known.last_activity = self._clock()
             await self._open.require_all(known, last)
             if (closed := await self._open.close(known, last, require=True)) is not None:
+                self._work_left = True
                 self._tell()
                 return closed
             present = await self._sets.get(row.id) or present
@@ -276,10 +292,24 @@ class ClientCopies:
         """Closes the sets that have settled, and takes up those of final recordings.
 
         Those of others are taken up by whoever finishes them (`until_settled`). Raises what the
-        catalog raises.
+        catalog raises, which is asked only when there is something to look at, or was long ago.
         """
+        now = self._clock()
+        if self._work_left or self._open.some or abs(now - self._looked_at) >= LOOKS_APART:
+            self._work_left = False  # what is closed meanwhile says so again
+            try:
+                rows = await self._sets.in_states(settling.UNDER_WAY)
+            except CatalogUnavailable:
+                self._work_left = True
+                raise
+            self._work_left |= bool(rows)
+            self._looked_at = now
+            await self._look_at(rows)
+        self._tell()
+
+    async def _look_at(self, rows: Sequence[ChunkSetRow]) -> None:
         recordings: dict[str, RecordingRow | None] = {}
-        for row in await self._sets.in_states(settling.UNDER_WAY):
+        for row in rows:
             if row.recording_id not in recordings:
                 recordings[row.recording_id] = await self._catalog.recordings.get(row.recording_id)
             recording = recordings[row.recording_id]
@@ -289,7 +319,6 @@ class ClientCopies:
                 await self._settle(await self._open.known(row), recording)
             elif recording.status in FINAL:
                 self._begin(row.id)
-        self._tell()
 
     def stop_waiting(self) -> None:
         """The server stops: who may only perhaps send something is not waited for any more."""

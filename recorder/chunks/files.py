@@ -4,27 +4,32 @@ How a chunk stays whole: its bytes go to a file of random name in `.incoming`, a
 medium, and only then a link gives them their number, which fails when there is such a chunk already;
 then the folder is flushed. A killed process leaves at most files in `.incoming`, which nothing takes
 for chunks.
+
+After a flush that failed the system may take what it could not write for written, and the next flush
+says that all is well. So nothing is flushed twice: bytes, names and folders are made anew.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final, Literal
 
 from recorder.chunks.places import CHUNKS_PER_FOLDER, INCOMING, number_in, set_folder, shard_folder
 from recorder.chunks.ranges import RangeSet
+from recorder.diskspace import FULL
 from recorder.errors import ChunkConflict, DigestMismatch, DiskLow, JournalsUnwritable, SetComplete
-from recorder.journals import bury, sync_folder
+from recorder.journals import make_folder, set_aside, sync_folder, sync_up
+from storage.objects.threads import Cancelled
 
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 COMPARED_BYTES: Final = 1 << 18
 
 Algorithm = Literal["sha256", "sha512"]
@@ -47,50 +52,51 @@ def translated(root: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         if error.errno in FULL:
-            raise DiskLow(f"the disk of {root} is full; send the chunk again later") from error
+            raise DiskLow("the server's disk is full; send the chunk again later") from error
         raise JournalsUnwritable(f"chunks can't be kept in {root}: {reason}") from error
 
 
 class ArrivingFile:
     """A chunk that has no number yet. `close` has to be called whatever happened."""
 
-    def __init__(self, root: Path, digest: Digest | None = None) -> None:
+    def __init__(self, root: Path, digests: Sequence[Digest] = ()) -> None:
         self._root = root
         self._path = root / INCOMING / secrets.token_hex(12)
-        self._digest = digest
-        self._hash = hashlib.new(digest.algorithm) if digest else None
+        self._digests = [(digest, hashlib.new(digest.algorithm)) for digest in digests]
         self._descriptor: int | None = None
 
     def write(self, block: bytes) -> None:
         """Raises DiskLow, JournalsUnwritable."""
         with translated(self._root):
             _write_all(self._opened(), block)
-        if self._hash is not None:
-            self._hash.update(block)
+        for _, computed in self._digests:
+            computed.update(block)
 
-    def place(self, target: Path) -> Outcome:
+    def place(self, target: Path, *, durable: bool) -> None:
         """Gives it the name `target`, in a folder that exists and is not flushed here, and closes it.
 
+        Nothing happens where the same bytes are `durable` under that name; else they are replaced by
+        these, since nobody knows what became of their name.
         Raises DigestMismatch, ChunkConflict, SetComplete, DiskLow, JournalsUnwritable.
         """
-        if self._digest and self._hash and self._hash.digest() != self._digest.value:
-            raise DigestMismatch(
-                f"the bytes that came do not have the {self._digest.algorithm} digest that was"
-                " sent with them; send the chunk again"
-            )
+        self._check_digests()
         with translated(self._root):
             descriptor = self._opened()
-            if target.exists():
-                return self._compared(target)
-            os.fsync(descriptor)
-            try:
-                os.link(self._path, target)
-            except FileExistsError:  # another request was quicker
-                return self._compared(target)
-            except FileNotFoundError:  # the folder: whoever removes a set asks nobody here
-                raise SetComplete("the chunks of this participant were removed meanwhile") from None
+            if there := target.exists():
+                self._compare(target)
+            if not (there and durable):
+                os.fsync(descriptor)
+                self._name(target, there=there)
         self.close()
-        return "stored"
+
+    def require_same(self, target: Path) -> None:
+        """The same bytes have that name already. Raises as `place`; SetComplete when none have it."""
+        self._check_digests()
+        with translated(self._root):
+            try:
+                self._compare(target)
+            except FileNotFoundError:
+                raise SetComplete("the chunks of this participant were removed meanwhile") from None
 
     @property
     def is_open(self) -> bool:
@@ -98,11 +104,11 @@ class ArrivingFile:
 
     def close(self) -> None:
         """Again it does nothing."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-            with suppress(OSError):
-                self._path.unlink()
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            for end in (self._path.unlink, partial(os.close, descriptor)):
+                with suppress(OSError):  # what is kept was flushed under another name
+                    end()
 
     def _opened(self) -> int:
         if self._descriptor is None:
@@ -110,10 +116,30 @@ class ArrivingFile:
             self._descriptor = os.open(self._path, flags, 0o600)
         return self._descriptor
 
-    def _compared(self, target: Path) -> Outcome:
+    def _name(self, target: Path, *, there: bool) -> None:
+        try:
+            if there:
+                self._path.replace(target)
+            else:
+                os.link(self._path, target)
+        except FileExistsError:  # another request was quicker, and flushed the same
+            self._compare(target)
+        except FileNotFoundError:  # the folder: whoever removes a set asks nobody here
+            raise SetComplete("the chunks of this participant were removed meanwhile") from None
+
+    def _check_digests(self) -> None:
+        """Raises DigestMismatch."""
+        for told, computed in self._digests:
+            if computed.digest() != told.value:
+                raise DigestMismatch(
+                    f"the bytes that came do not have the {told.algorithm} digest that was sent"
+                    " with them; send the chunk again"
+                )
+
+    def _compare(self, target: Path) -> None:
+        """Raises ChunkConflict."""
         if not _equal(self._opened(), target):
             raise ChunkConflict("other bytes are kept under this number; they stay what they are")
-        return "same"
 
 
 @dataclass(slots=True)
@@ -129,31 +155,35 @@ class PartOnDisk:
 class SetOnDisk:
     """What is durable of a set. `last_arrival` is unix time in seconds.
 
-    `parts`, but for their shards, change on the event loop only.
+    `parts`, but for their shards, change on the event loop only. `making` is one lock for all sets: a
+    flush that fails takes with it the names that others have just given in the same folder.
     """
 
     root: Path
     set_id: str
+    making: Lock
     parts: dict[int, PartOnDisk] = field(default_factory=dict)
     last_arrival: float | None = None
-    lock: Lock = field(default_factory=Lock)
+
+    def path_of(self, part: int, sequence: int) -> Path:
+        shard = sequence // CHUNKS_PER_FOLDER
+        return shard_folder(self.root, self.set_id, part, shard) / str(sequence)
 
     def folder_of(self, part: int, sequence: int) -> Path:
         """Where a chunk belongs, as a folder that a power cut can't take. Raises as `translated`."""
         shard = sequence // CHUNKS_PER_FOLDER
         folder = shard_folder(self.root, self.set_id, part, shard)
-        with self.lock, translated(self.root):
+        with self.making, translated(self.root):
             shards = self.parts.setdefault(part, PartOnDisk()).shards
             if not shards.has(shard):
-                folder.mkdir(parents=True, exist_ok=True)
-                _sync_up(folder.parent, self.root.parent)
+                make_folder(folder, self.root)
                 shards.add(shard)
         return folder
 
 
-def scan(root: Path, set_id: str) -> SetOnDisk:
+def scan(root: Path, set_id: str, making: Lock) -> SetOnDisk:
     """What a set has on the disk; all of it is on the medium afterwards. Raises JournalsUnwritable."""
-    found = SetOnDisk(root, set_id)
+    found = SetOnDisk(root, set_id, making)
     folder = set_folder(root, set_id)
     with translated(root):
         if not folder.is_dir():
@@ -163,7 +193,8 @@ def scan(root: Path, set_id: str) -> SetOnDisk:
             for shard in _numbers(folder / str(part)):
                 _scan_shard(found, here, folder / str(part) / str(shard), shard)
             sync_folder(folder / str(part))
-        _sync_up(folder, root.parent)
+        with making:
+            sync_up(folder, root.parent)
     return found
 
 
@@ -171,16 +202,25 @@ def sweep(root: Path) -> None:
     """Makes the folder of what arrives, and removes what a killed process left in it."""
     with translated(root):
         incoming = root / INCOMING
-        incoming.mkdir(parents=True, exist_ok=True)
+        make_folder(incoming, root.parent)
         for path in incoming.iterdir():
             with suppress(FileNotFoundError):
                 path.unlink()
 
 
-def remove(root: Path, set_id: str) -> None:
-    """All chunks of a set, in one step. Raises JournalsUnwritable, and then all are still there."""
+def remove(root: Path, set_id: str, cancelled: Cancelled) -> None:
+    """All chunks of a set, in one step. Raises JournalsUnwritable, and then all are still there.
+
+    A server that stops does not wait for a million files: the next one removes the rest.
+    """
     with translated(root):
-        bury(set_folder(root, set_id))
+        grave = set_aside(set_folder(root, set_id))
+    for shard in grave.glob("*/*") if grave is not None else ():
+        if cancelled():
+            return
+        shutil.rmtree(shard, ignore_errors=True)
+    if grave is not None:
+        shutil.rmtree(grave, ignore_errors=True)
 
 
 def sync(root: Path, folder: Path) -> None:
@@ -223,11 +263,3 @@ def _equal(descriptor: int, path: Path) -> bool:
             os.pread(descriptor, COMPARED_BYTES, at) == os.pread(file.fileno(), COMPARED_BYTES, at)
             for at in range(0, size, COMPARED_BYTES)
         )
-
-
-def _sync_up(folder: Path, last: Path) -> None:
-    """Makes the names in `folder` and in all folders above it durable, up to `last`."""
-    for each in (folder, *folder.parents):
-        sync_folder(each)
-        if each == last:
-            return

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from recorder.chunks.pieces import Absent, Damage, Hole, Piece
 from recorder.chunks.run_reader import RunReader
-from recorder.errors import ChunksUnreadable
+from recorder.errors import ChunksUnreadable, HeaderMissing
 
 _IGNORED: Final = frozenset(
     {b"styp", b"sidx", b"ssix", b"free", b"skip", b"wide", b"emsg", b"prft", b"mfra", b"uuid"}
@@ -48,18 +48,20 @@ def box_at(data: bytes, left: int) -> BoxHead | None:
     return BoxHead(kind, 16, size) if size >= 16 else None
 
 
-def clean_fmp4(runs: Iterable[RunReader], damage: Damage) -> Iterator[Piece]:
+def clean_fmp4(runs: Iterable[RunReader], damage: Damage, header: bytes = b"") -> Iterator[Piece]:
     """See `recorder.chunks.pieces.Cleaner`."""
-    cleaner = _Fmp4(damage)
+    cleaner = _Fmp4(damage, header)
+    if header:
+        yield header
     for run in runs:
         yield from cleaner.run(run)
 
 
 class _Fmp4:
-    def __init__(self, damage: Damage) -> None:
+    def __init__(self, damage: Damage, header: bytes) -> None:
         self._damage = damage
-        self._header = False
-        self._given = 0  # bytes so far
+        self._header = bool(header)
+        self._given = len(header)  # bytes so far
         self._moof: bytes | None = None
 
     def run(self, run: RunReader) -> Iterator[Piece]:
@@ -131,7 +133,7 @@ class _Fmp4:
         """Goes on at the next fragment of the run, or to its end."""
         self._moof = None
         if not self._header:
-            raise ChunksUnreadable("the media breaks off before its header is complete")
+            raise HeaderMissing("the media breaks off before its header is complete")
         while run.find(b"moof", before=4):
             ahead = run.peek(16)
             box = box_at(ahead, run.left)
@@ -140,6 +142,11 @@ class _Fmp4:
                 yield Hole()
                 return
             run.skip(1)
+
+
+def is_media_in_fmp4(piece: bytes) -> bool:
+    """Of a piece that `clean_fmp4` gives: does it no longer belong to the header?"""
+    return piece[4:8] == b"moof"
 
 
 def _placed(moof: bytes, media_at: int) -> bytes:

@@ -1,9 +1,8 @@
 """The sound of two files laid over each other: `python -m recorder.chunks.hearing JSON`
 
-JSON is `{"own", "reference", "expected", "search"}`: two files, the time in `reference` at which `own`
-is expected to begin, and by how many seconds that may be wrong. Says `{"offset", "residual", "windows"}`
-in seconds, or an empty result. Decodes a few stretches of each to mono at 8 kHz, with bounded memory and
-in a process of its own: see `recorder.chunks.child`.
+JSON is `{"own", "reference", "expected"}`: two files, and an `Expected`. Says `{"offset", "residual",
+"windows"}` in seconds, or an empty result. Decodes a few stretches of each to mono at 8 kHz, with
+bounded memory and in a process of its own: see `recorder.chunks.comparing`.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-from recorder.chunks.alignment import RATE, Agreement, Loudness, agree, fit, windows_of
-from recorder.chunks.child import limit_memory, run_decoder
+from recorder.chunks.alignment import RATE, Loudness, agree, fit, windows_of
+from recorder.chunks.child import limit_memory
+from recorder.chunks.placing import Agreement, Expected
 from recorder.job_process import end_with_parent, say
 
 _HZ: Final = 8000
@@ -27,28 +27,17 @@ _LEAD_S: Final = 1.0  # decoded before a stretch begins: a seek may land late
 _MOST_FRAMES: Final = 200_000
 
 
-def compare(own: Path, reference: Path, expected: float, search: float) -> Agreement | None:
-    """In a process of its own; None when the two have no sound in common."""
-    wish = {
-        "own": str(own),
-        "reference": str(reference),
-        "expected": expected,
-        "search": search,
-    }
-    found = run_decoder("recorder.chunks.hearing", [json.dumps(wish)], lambda _: None)
-    if not found:
-        return None
-    return Agreement(found["offset"], found["residual"], found["windows"])
-
-
-def _compare(own: Path, reference: Path, expected: float, search: float) -> Agreement | None:
-    begin = max(0.0, -expected)
-    end = min(_seconds(own), _seconds(reference) - expected)
+def _compare(own: Path, reference: Path, expected: Expected) -> Agreement | None:
+    begin = max(expected.first, -expected.begins)
+    end = min(_seconds(own), _seconds(reference) - expected.begins)
+    if expected.last is not None:
+        end = min(end, expected.last)
     fits = []
     for at, length in windows_of(begin, end):
         mine = loudness(own, at, length)
-        theirs = loudness(reference, expected + at - search, length + 2 * search)
-        if (found := fit(mine, theirs, search)) is not None:
+        early = expected.begins + at - expected.search
+        theirs = loudness(reference, early, length + 2 * expected.search)
+        if (found := fit(mine, theirs, expected.search, expected.unsure)) is not None:
             fits.append(found)
         say({"progress": 0.5})
     return agree(fits)
@@ -93,7 +82,8 @@ def main() -> int:
     limit_memory()
     end_with_parent()
     wish = json.loads(sys.argv[1])
-    found = _compare(Path(wish["own"]), Path(wish["reference"]), wish["expected"], wish["search"])
+    expected = Expected(**wish["expected"])
+    found = _compare(Path(wish["own"]), Path(wish["reference"]), expected)
     said = (
         {}
         if found is None

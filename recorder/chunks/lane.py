@@ -20,14 +20,19 @@ class Place(NamedTuple):
 
 class Lane:
     """`holes` and `absent` belong to the salvaged part and grow while it is read; see
-    `recorder.chunks.salvage`. Times are the file's, in microseconds.
+    `recorder.chunks.salvage`. Times are the file's, in microseconds; what comes first is missing from
+    `since_us` on, if anything is.
     """
 
     def __init__(
-        self, ledger: TrackLedger, holes: list[int], absent: list[tuple[int, int]]
+        self,
+        ledger: TrackLedger,
+        holes: list[int],
+        absent: list[tuple[int, int]],
+        since_us: int = 0,
     ) -> None:
         self.ledger = ledger
-        self.end_us = 0
+        self.end_us = since_us
         self._holes, self._absent = holes, absent
         self._next_hole = self._next_absent = 0
         self._video = ledger.kind == "video"

@@ -30,9 +30,11 @@ def forget_chunks(journals_root: Path, set_id: str) -> None:
 
 
 def forget_made_parts(journals_root: Path, row: ChunkSetRow) -> None:
-    """Removes the chunks of the parts that became a file, of a set of which another did not."""
+    """Removes the chunks of the parts that became a file, of a set of which another did not. Those of a
+    part with the header of another stay: it is salvaged as well as it goes, and perhaps not all of it.
+    """
     for part in (row.integrity or {}).get("parts", ()):
-        if part.get("container") is not None:
+        if part.get("container") is not None and part.get("headerOf") is None:
             folder = chunks_folder(journals_root, row.id) / str(int(part["part"]))
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -55,6 +55,15 @@ class OpenSets:
         """Those of a recording that are at hand."""
         return [each for (id, _), each in self._open.items() if id == recording_id]
 
+    @property
+    def some(self) -> bool:
+        """Is any set open?"""
+        return bool(self._open)
+
+    def is_over(self, set_id: str) -> bool:
+        """Is it known to take no more?"""
+        return set_id in self._over
+
     def was_deleted(self, set_id: str) -> bool:
         return self._over.get(set_id, False)
 
@@ -110,7 +119,8 @@ class OpenSets:
     ) -> ChunkSetRow | None:
         """The set is `complete` and takes no more; None when somebody else closed it.
 
-        Raises ChunksMissing, when `require` is set, and what the catalog raises; it stays open then.
+        Raises ChunksMissing, when `require` is set: it stays open then; and what the catalog raises:
+        whether it is open is not known then.
         """
         async with known.turn:
             known.closing = True  # first: what is acknowledged until here is on the disk
@@ -119,19 +129,22 @@ class OpenSets:
                 received = await self.received(row.id)
                 if require:
                     _require(row, received, last)
-                ends = settling.last_sequences(received, last)
-                parts = settling.closed_parts(row.parts, received, ends)
+            except BaseException:
+                known.closing = False
+                raise
+            ends = settling.last_sequences(received, last)
+            try:
                 closed = await self._sets.update(
                     row.id,
                     {SetStatus.OPEN},
                     status=SetStatus.COMPLETE,
-                    parts=parts,
+                    parts=settling.closed_parts(row.parts, received, ends),
                     progress=0.0,
                 )
             except (RowNotFound, StatusConflict):
                 closed = None
-            except BaseException:
-                known.closing = False
+            except BaseException:  # it may be written down all the same: the row has to be asked
+                self._open.pop((row.recording_id, row.participant_id), None)
                 raise
             self.take_no_more(row)
             return closed

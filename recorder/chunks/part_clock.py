@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from recorder.chunks.pauses import NO_PAUSES, Pauses
 from recorder.errors import ChunksUnreadable
 
 BACK_US: Final = 1_000_000
@@ -25,11 +26,12 @@ _STEP_US: Final = 20_000
 class PartClock:
     """Gives what has to be added to each packet's time. Microseconds throughout.
 
-    `jumps` are the places where times were set right.
+    `jumps` are the places where times were set right. What comes after pauses is as much later.
     """
 
-    def __init__(self, zero_us: int) -> None:
+    def __init__(self, zero_us: int, pauses: Pauses = NO_PAUSES) -> None:
         self._shift = -zero_us
+        self._pauses = pauses
         self._latest = 0
         self._streams: dict[int, int] = {}
         self.jumps: list[int] = []
@@ -47,4 +49,4 @@ class PartClock:
         self._streams[stream] = place
         if self._latest > LONGEST_US:
             raise ChunksUnreadable("it lasts for more than 48 hours")
-        return self._shift
+        return self._shift + self._pauses.before(place)

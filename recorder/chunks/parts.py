@@ -8,12 +8,13 @@ it arrived. Nothing is held of half a million chunks but the runs they form.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 BLOCK = 1 << 18
+NOTHING_SAID: Final[Mapping[int, float]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,20 @@ class Run:
     size: int
 
 
+class ChunkTimes(NamedTuple):
+    """When a chunk arrived (unix time, seconds), and when its page says it was made (seconds by any
+    clock of its own; None: it did not say).
+    """
+
+    arrived: float
+    made: float | None
+
+
 class Block(NamedTuple):
-    """Bytes of a chunk; with the chunk's last ones comes when it arrived (unix time, seconds)."""
+    """Bytes of a chunk; with the chunk's last ones come its times."""
 
     data: bytes
-    arrived: float | None
+    times: ChunkTimes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +64,11 @@ class PartChunks:
             found.append([due, last_sequence])
         return found
 
-    def blocks(self, run: Run) -> Iterator[Block]:
-        """The bytes of a run, its empty chunks too. Raises OSError, as when a chunk is gone."""
+    def blocks(self, run: Run, made: Mapping[int, float] = NOTHING_SAID) -> Iterator[Block]:
+        """The bytes of a run, its empty chunks too; `made` as `recorder.chunks.made_at` gives it.
+
+        Raises OSError, as when a chunk is gone.
+        """
         for sequence in range(run.first, run.last + 1):
             with (self.folder / str(sequence // 1000) / str(sequence)).open("rb") as file:
                 arrived = os.fstat(file.fileno()).st_mtime
@@ -63,7 +76,7 @@ class PartChunks:
                 while following := file.read(BLOCK):
                     yield Block(data, None)
                     data = following
-                yield Block(data, arrived)
+                yield Block(data, ChunkTimes(arrived, made.get(sequence)))
 
 
 def open_part(folder: Path) -> PartChunks:

@@ -46,5 +46,6 @@ class Damage:
             raise ChunksUnreadable(f"the media breaks off more than {MOST_BREAKS} times")
 
 
-Cleaner: TypeAlias = Callable[[Iterable[RunReader], Damage], Iterator[Piece]]
-"""Runs of chunks -> whole elements of one container, from its header on. Raises ChunksUnreadable."""
+Cleaner: TypeAlias = Callable[[Iterable[RunReader], Damage, bytes], Iterator[Piece]]
+"""Runs of chunks -> whole elements of one container, from its header on, or from the one that is given
+(else empty). Raises ChunksUnreadable, HeaderMissing."""

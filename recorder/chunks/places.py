@@ -18,13 +18,14 @@ from recorder.errors import BadChunkNumber
 LAST_PART: Final = 999
 LAST_SEQUENCE: Final = 9_999_999
 CHUNKS_PER_FOLDER: Final = 1000
+CHUNKS: Final = ".chunks"
 INCOMING: Final = ".incoming"
 SET_ID: Final = re.compile(r"CS_[A-Za-z0-9_-]{1,40}", re.ASCII)
 NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 
 
 def chunks_root(journals_root: Path) -> Path:
-    return journals_root / ".chunks"
+    return journals_root / CHUNKS
 
 
 def set_folder(root: Path, set_id: str) -> Path:

@@ -117,7 +117,9 @@ def _is_complete(row: ChunkSetRow) -> bool:
 
 def _client(row: ChunkSetRow) -> dict[str, Any]:
     known = row.integrity or {}
-    failures = [*known.get("failures", ()), *([row.error] if row.error else [])]
+    failures = list(known.get("failures", ()))
+    if row.error and row.error != "; ".join(failures):  # a set fails with these, or with another
+        failures.append(row.error)
     return {
         "participantId": row.participant_id,
         "complete": _is_complete(row),

@@ -10,15 +10,16 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from recorder.chunks.parts import PartChunks, Run
+from recorder.chunks.made_at import read_made_at
+from recorder.chunks.parts import NOTHING_SAID, ChunkTimes, PartChunks, Run
 from recorder.chunks.pieces import Absent, Cleaner, Damage, Hole
 from recorder.chunks.run_reader import RunReader
 from recorder.errors import ChunksUnreadable
 
 _ZEROS = bytes(1 << 16)
 
-Mark = tuple[int, float]
-"""An offset, and when the chunk arrived that has the bytes before it."""
+Mark = tuple[int, ChunkTimes]
+"""An offset, and the times of the chunk that has the bytes before it."""
 
 
 class SalvagedPart:
@@ -26,10 +27,17 @@ class SalvagedPart:
 
     `holes` are offsets from which on the media begins anew, `absent` ranges of zeros that stand for
     what is missing. `marks` says of each chunk that was read to its end where that was. What is raised
-    while it is read is not for a demuxer: the file ends there, and `error` has it.
+    while it is read is not for a demuxer: the file ends there, and `error` has it. With a `header` of
+    another part what is in front of the first place to begin at is left out.
     """
 
-    def __init__(self, part: PartChunks, clean: Cleaner, on_bytes: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        part: PartChunks,
+        clean: Cleaner,
+        on_bytes: Callable[[int], None],
+        header: bytes = b"",
+    ) -> None:
         self.damage = Damage()
         self.holes: list[int] = []
         self.absent: list[tuple[int, int]] = []
@@ -42,6 +50,8 @@ class SalvagedPart:
         self._reader = RunReader(iter(()), 0)
         self._runs = self._readers()
         self._pieces = self._joined(clean)
+        self._header = header
+        self._made = NOTHING_SAID
         self._given = 0
         self._rest = b""
 
@@ -70,7 +80,7 @@ class SalvagedPart:
         return self._digest.hexdigest()
 
     def _joined(self, clean: Cleaner) -> Iterator[bytes]:
-        for piece in clean(self._runs, self.damage):
+        for piece in clean(self._runs, self.damage, self._header):
             match piece:
                 case Hole():
                     self.holes.append(self._given)
@@ -86,18 +96,21 @@ class SalvagedPart:
                 self.marks.append((self._given, self._ends.popleft()[1]))
 
     def _readers(self) -> Iterator[RunReader]:
+        self._made = read_made_at(self._part.folder)
         for run in self._part.runs:
             self._ends.clear()
-            self._reader = RunReader(self._blocks(run), run.size, begins=run.first == 0)
+            self._reader = RunReader(
+                self._blocks(run), run.size, begins=run.first == 0 and not self._header
+            )
             yield self._reader
             self._reader.skip(self._reader.left)
 
     def _blocks(self, run: Run) -> Iterator[bytes]:
         at = 0
-        for data, arrived in self._part.blocks(run):
+        for data, times in self._part.blocks(run, self._made):
             self._digest.update(data)
             self._on_bytes(len(data))
             at += len(data)
-            if arrived is not None:
-                self._ends.append((at, arrived))
+            if times is not None:
+                self._ends.append((at, times))
             yield data

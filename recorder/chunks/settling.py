@@ -173,6 +173,12 @@ def parts_state(received: Received, last: Mapping[int, int]) -> list[dict[str, A
     return told
 
 
+def has_come(parts: Mapping[str, Any], part: int, sequence: int) -> bool:
+    """Is a chunk among those that a set was closed with, as its row tells?"""
+    ranges = row_received(parts).get(part, ())
+    return any(first <= sequence <= last for first, last in ranges)
+
+
 def row_received(parts: Mapping[str, Any]) -> dict[int, Ranges]:
     """What came of a set whose chunks may be gone: as its row remembers it."""
     return {

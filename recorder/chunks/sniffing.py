@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from recorder.chunks.fmp4 import box_at
 from recorder.chunks.run_reader import RunReader
-from recorder.errors import ChunksUnreadable
+from recorder.errors import ChunksUnreadable, HeaderMissing
 
 Format = Literal["webm", "fragmented_mp4", "plain_mp4"]
 
@@ -39,4 +39,4 @@ def _mp4(run: RunReader) -> Format:
                 break
             return "fragmented_mp4" if b"mvex" in run.take(box.size) else "plain_mp4"
         run.skip(box.size)
-    raise ChunksUnreadable("the MP4 header is not complete")
+    raise HeaderMissing("the MP4 header is not complete")

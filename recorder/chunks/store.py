@@ -13,22 +13,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Final
 from weakref import WeakValueDictionary
 
 from recorder.chunks import files
 from recorder.chunks.files import ArrivingFile, Digest, Outcome, PartOnDisk, SetOnDisk
-from recorder.chunks.places import check_numbers
+from recorder.chunks.made_at import note_made_at
+from recorder.chunks.places import check_numbers, set_folder
 from recorder.chunks.ranges import RangeSet
 from recorder.chunks.syncs import MergedSyncs
 from recorder.diskspace import DiskSpace
-from recorder.errors import ChunksTooMany, ChunkTooLarge, SetComplete
+from recorder.errors import ChunksTooMany, ChunkTooLarge, JournalsUnwritable, SetComplete
 from storage.objects.threads import Threads
 
 THREADS: Final = 8
@@ -95,11 +97,17 @@ class ArrivingChunk:
         self._held.append(block)
         self._held_bytes += len(block)
 
-    def place(self, disk: SetOnDisk, part: int, sequence: int) -> tuple[Outcome, Path]:
-        """Blocks. Raises what `ArrivingFile.place` raises."""
+    def place(self, disk: SetOnDisk, part: int, sequence: int, *, durable: bool) -> Path:
+        """The folder that it is in. Blocks. Raises what `ArrivingFile.place` raises."""
         self._flush()
         folder = disk.folder_of(part, sequence)
-        return self._file.place(folder / str(sequence)), folder
+        self._file.place(folder / str(sequence), durable=durable)
+        return folder
+
+    def require_same(self, path: Path) -> None:
+        """Blocks. Raises what `ArrivingFile.require_same` raises."""
+        self._flush()
+        self._file.require_same(path)
 
     def _flush(self) -> None:
         held, self._held, self._held_bytes = b"".join(self._held), [], 0
@@ -115,6 +123,7 @@ class ChunkStore:
         self._space = space
         self._look_at = 0.0
         self._threads = Threads("chunks", THREADS)
+        self._making = Lock()
         self._syncs = MergedSyncs(self._run_sync)
         self._recent: OrderedDict[str, _OpenSet] = OrderedDict()
         self._open: WeakValueDictionary[str, _OpenSet] = WeakValueDictionary()
@@ -127,30 +136,35 @@ class ChunkStore:
         part: int,
         sequence: int,
         blocks: AsyncIterator[bytes],
-        digest: Digest | None = None,
+        digests: Sequence[Digest] = (),
         *,
         announced: int | None = None,
+        closed: bool = False,
     ) -> Kept:
-        """Keep one chunk. `announced` is its size in bytes, where it is known beforehand.
+        """Keep one chunk. `announced` is its size in bytes, where it is known beforehand. A set that is
+        `closed` keeps nothing, but says whether it has the same: its first answer may have been lost.
 
         Raises BadChunkNumber, ChunkConflict, DigestMismatch, ChunkTooLarge, ChunksTooMany, DiskLow,
-        JournalsUnwritable, SetComplete when the set was removed meanwhile, and what `blocks` raises;
-        nothing of the chunk is kept then.
+        JournalsUnwritable, SetComplete when the set was removed meanwhile or is closed and has no chunk
+        of that number, and what `blocks` raises; nothing of the chunk is kept then.
         """
         check_numbers(part, sequence)
         opened = await self._opened(set_id)
+        if closed:
+            _require_kept(opened, part, sequence)
         if announced is not None:
             if announced > self.limits.chunk_bytes:
                 raise too_large(self.limits.chunk_bytes)
             self._check_room(opened, part, sequence, announced)
-        async with self.arriving(digest, announced or 0) as chunk:
+        async with self.arriving(digests, announced or 0) as chunk:
             async for block in blocks:
                 await chunk.write(block)
-            return await self._keep(chunk, opened, part, sequence)
+            keep = self._compare if closed else self._keep
+            return await keep(chunk, opened, part, sequence)
 
     @asynccontextmanager
     async def arriving(
-        self, digest: Digest | None = None, announced: int = 0
+        self, digests: Sequence[Digest] = (), announced: int = 0
     ) -> AsyncIterator[ArrivingChunk]:
         """A chunk of which only its bytes are known yet; `keep` keeps it, else it is gone afterwards.
 
@@ -158,7 +172,7 @@ class ChunkStore:
         """
         self._check_disk(announced)
         await self._sweep_once()
-        file = ArrivingFile(self._root, digest)
+        file = ArrivingFile(self._root, digests)
         try:
             yield ArrivingChunk(
                 file, self._threads, self.limits.chunk_bytes, partial(self._check_disk, 0)
@@ -167,10 +181,21 @@ class ChunkStore:
             if file.is_open:
                 await self._threads.run(file.close)
 
-    async def keep(self, chunk: ArrivingChunk, set_id: str, part: int, sequence: int) -> Kept:
+    async def keep(
+        self, chunk: ArrivingChunk, set_id: str, part: int, sequence: int, *, closed: bool = False
+    ) -> Kept:
         """Gives a chunk that has come its number. Raises as `receive`."""
         check_numbers(part, sequence)
-        return await self._keep(chunk, await self._opened(set_id), part, sequence)
+        opened = await self._opened(set_id)
+        keep = self._compare if closed else self._keep
+        return await keep(chunk, opened, part, sequence)
+
+    async def note_made_at(
+        self, set_id: str, part: int, sequence: int, milliseconds: float
+    ) -> None:
+        """When a chunk that is kept was made, by its page's clock."""
+        folder = set_folder(self._root, set_id) / str(part)
+        await self._threads.run(partial(note_made_at, folder, sequence, milliseconds))
 
     async def state(self, set_id: str) -> dict[int, RangeSet]:
         """Which sequences of which parts are durable. Raises JournalsUnwritable."""
@@ -201,7 +226,7 @@ class ChunkStore:
         try:
             if opened.coming:
                 await opened.quiet.wait()
-            await self._threads.run(partial(files.remove, self._root, set_id))
+            await self._threads.run_cancellable(partial(files.remove, self._root, set_id))
         finally:
             self._open.pop(set_id, None)
             self._recent.pop(set_id, None)
@@ -212,13 +237,24 @@ class ChunkStore:
     async def _keep(self, chunk: ArrivingChunk, opened: _OpenSet, part: int, sequence: int) -> Kept:
         self._check_room(opened, part, sequence, chunk.size)
         with _being_placed(opened, chunk.size):
-            outcome, folder = await self._threads.run(
-                partial(chunk.place, opened.disk, part, sequence)
+            durable, failures = _has(opened, part, sequence), self._syncs.failures
+            folder = await self._threads.run(
+                partial(chunk.place, opened.disk, part, sequence, durable=durable)
             )
-            if not _has(opened, part, sequence):
-                await self._syncs.sync(folder)
-                _note(opened, part, sequence, chunk.size)
-        return Kept(outcome, chunk.size)
+            if durable or _has(opened, part, sequence):
+                return Kept("same", chunk.size)
+            await self._syncs.sync(folder)
+            if self._syncs.failures != failures:
+                raise JournalsUnwritable("the disk failed while the chunk came; send it again")
+            stored = _note(opened, part, sequence, chunk.size)
+        return Kept("stored" if stored else "same", chunk.size)
+
+    async def _compare(
+        self, chunk: ArrivingChunk, opened: _OpenSet, part: int, sequence: int
+    ) -> Kept:
+        _require_kept(opened, part, sequence)
+        await self._threads.run(partial(chunk.require_same, opened.disk.path_of(part, sequence)))
+        return Kept("same", chunk.size)
 
     def _check_disk(self, announced: int) -> None:
         """Raises DiskLow. Asking the disk takes as long as all else that is done for a small chunk."""
@@ -258,7 +294,7 @@ class ChunkStore:
         return await asyncio.shield(task)
 
     async def _scan(self, set_id: str) -> _OpenSet:
-        disk = await self._threads.run(partial(files.scan, self._root, set_id))
+        disk = await self._threads.run(partial(files.scan, self._root, set_id, self._making))
         opened = _OpenSet(
             disk,
             size=sum(part.size for part in disk.parts.values()),
@@ -300,14 +336,22 @@ def _has(opened: _OpenSet, part: int, sequence: int) -> bool:
     return found is not None and found.received.has(sequence)
 
 
-def _note(opened: _OpenSet, part: int, sequence: int, size: int) -> None:
-    """The chunk is durable now; of two requests with the same one only the first counts."""
+def _require_kept(opened: _OpenSet, part: int, sequence: int) -> None:
+    """Raises SetComplete."""
+    if opened.gone or not _has(opened, part, sequence):
+        raise SetComplete("the chunks of this participant are complete: no more are taken")
+
+
+def _note(opened: _OpenSet, part: int, sequence: int, size: int) -> bool:
+    """The chunk is durable now; False when another request with the same one was first."""
     found = opened.disk.parts.setdefault(part, PartOnDisk())
-    if found.received.add(sequence):
-        found.size += size
-        opened.size += size
-        opened.count += 1
-        opened.disk.last_arrival = time.time()
+    if not found.received.add(sequence):
+        return False
+    found.size += size
+    opened.size += size
+    opened.count += 1
+    opened.disk.last_arrival = time.time()
+    return True
 
 
 @contextmanager

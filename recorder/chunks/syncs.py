@@ -8,10 +8,15 @@ from pathlib import Path
 
 
 class MergedSyncs:
-    """`run` flushes one folder. A flush serves whoever asked before it began."""
+    """`run` flushes one folder. A flush serves whoever asked before it began.
+
+    `failures` counts flushes that failed. One that failed may have taken other names with it than
+    those of who asked for it, so that a flush says nothing of names that were given before a failure.
+    """
 
     def __init__(self, run: Callable[[Path], Awaitable[None]]) -> None:
         self._run = run
+        self.failures = 0
         self._running: dict[Path, asyncio.Task[None]] = {}
         self._next: dict[Path, asyncio.Task[None]] = {}
 
@@ -28,6 +33,9 @@ class MergedSyncs:
         this = self._running[folder] = self._next.pop(folder)
         try:
             await self._run(folder)
+        except BaseException:
+            self.failures += 1
+            raise
         finally:
             if self._running.get(folder) is this:
                 del self._running[folder]

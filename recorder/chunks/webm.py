@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from recorder.chunks.pieces import Damage, Hole, Piece
 from recorder.chunks.run_reader import RunReader
-from recorder.errors import ChunksUnreadable
+from recorder.errors import ChunksUnreadable, HeaderMissing
 
 EBML: Final = 0x1A45DFA3
 SEGMENT: Final = 0x18538067
@@ -81,18 +81,19 @@ def element_at(data: bytes) -> Element | None:
     return Element(kind, length + width, size)
 
 
-def clean_webm(runs: Iterable[RunReader], damage: Damage) -> Iterator[Piece]:
+def clean_webm(runs: Iterable[RunReader], damage: Damage, header: bytes = b"") -> Iterator[Piece]:
     """See `recorder.chunks.pieces.Cleaner`."""
-    cleaner = _Webm(damage)
+    cleaner = _Webm(damage, header_known=bool(header))
+    if header:
+        yield header
     for run in runs:
         yield from cleaner.run(run)
 
 
 class _Webm:
-    def __init__(self, damage: Damage) -> None:
+    def __init__(self, damage: Damage, *, header_known: bool) -> None:
         self._damage = damage
-        self._header = False
-        self._tracks = False
+        self._header = self._tracks = header_known
 
     def run(self, run: RunReader) -> Iterator[Piece]:
         if not run.begins:
@@ -144,7 +145,7 @@ class _Webm:
     def _resume(self, run: RunReader) -> Iterator[Piece]:
         """Goes on at the next cluster of the run, or to its end."""
         if not self._tracks:
-            raise ChunksUnreadable("the media breaks off before its header is complete")
+            raise HeaderMissing("the media breaks off before its header is complete")
         while run.find(_CLUSTER_ID):
             element = element_at(run.peek(_LONGEST_HEAD))
             if element is not None:
@@ -155,6 +156,11 @@ class _Webm:
                     yield Hole()
                     return
             run.skip(1)
+
+
+def is_media_in_webm(piece: bytes) -> bool:
+    """Of a piece that `clean_webm` gives: does it no longer belong to the header?"""
+    return piece.startswith(_CLUSTER_ID)
 
 
 def _refuse_encoded(tracks: bytes) -> None:

@@ -3,9 +3,3 @@
 Everything here is a convenience beside a file that is complete already, and can be made again from
 it. Nothing is encoded but small pictures.
 """
-
-from recorder.derived.hls import make_hls
-from recorder.derived.thumbnails import derive
-from recorder.derived.tracks import split_tracks
-
-__all__ = ["derive", "make_hls", "split_tracks"]

@@ -17,13 +17,28 @@ _TIME: Final = r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d\.\d{3})"
 _TIMING: Final = re.compile(rf"{_TIME}[ \t]+-->[ \t]+{_TIME}(?:[ \t].*)?", re.ASCII)
 
 
-def check_language(language: str) -> str:
-    """A language tag (RFC 5646) like `de` or `pt-BR`. Raises BadCaptions."""
+def canonical_language(language: str) -> str:
+    """`pt-BR` of a language tag like `PT-br`, whose case says nothing (RFC 5646, section 2.1.1).
+
+    Raises BadCaptions for what is none.
+    """
     if not _LANGUAGE.fullmatch(language):
         raise BadCaptions(
             f"{language[:20]!r} is no language tag, which looks like `de` or `pt-BR`",
         )
-    return language
+    first, *others = language.split("-")
+    return "-".join([first.lower(), *map(_cased, others)])
+
+
+def _cased(subtag: str) -> str:
+    """Countries are written BR, scripts Latn, the rest small."""
+    match len(subtag):
+        case 2:
+            return subtag.upper()
+        case 4:
+            return subtag.capitalize()
+        case _:
+            return subtag.lower()
 
 
 def check_captions(data: bytes) -> int:

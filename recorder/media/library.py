@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
-from weakref import WeakValueDictionary
 
 from recorder.depots import Depots
 from recorder.diskspace import free_bytes
-from recorder.errors import (
-    BadCaptions,
-    MediaDeleted,
-    NotYourMedia,
-    RecorderError,
-    TooManyEntries,
-    TooManyRenditions,
-    UnknownMedia,
-)
+from recorder.errors import RecorderError, TooManyEntries, TooManyRenditions, UnknownMedia
 from recorder.jobs import Tools
-from recorder.media.captions import CONTENT_TYPE, MOST_LANGUAGES, check_captions, check_language
+from recorder.media.captioning import Captions
 from recorder.media.inspection import Inspection
+from recorder.media.intake import Intake
 from recorder.media.limits import MediaLimits
-from recorder.media.objects import PICTURES, columns_of, find_captions
+from recorder.media.objects import PICTURES
+from recorder.media.owned import OwnFiles
 from recorder.media.purge import Trash
 from recorder.media.renditions import rungs_of
+from recorder.media.reports import Reports
 from recorder.media.works import (
     CANCELLED,
     DONE,
@@ -41,8 +34,9 @@ from recorder.media.works import (
 )
 from recorder.object_keys import media_prefix
 from recorder.progress import Sleep
+from recorder.uploads.limits import checked_name
 from storage.catalog import Catalog, MediaChanges, MediaRow, Page, UploadRow
-from storage.errors import RowNotFound, StorageError
+from storage.errors import StorageError
 
 MOST_RENDITIONS: Final = 20
 """Renditions of one user's files that may wait at the same time."""
@@ -89,12 +83,12 @@ class MediaLibrary:
         self._depots = depots
         self._clock = clock
         self._thumbnails = thumbnails
-        self._inspection = Inspection(depots, tools, scratch, limits or MediaLimits())
+        inspection = Inspection(depots, tools, scratch, limits or MediaLimits())
         self._works = Works(
             catalog,
             depots,
             tools,
-            self._inspection,
+            inspection,
             scratch,
             clock=clock,
             threads=threads,
@@ -102,74 +96,32 @@ class MediaLibrary:
             free=free,
             sleep=sleep,
         )
-        self._trash = Trash(catalog, depots, self._works, trash, clock)
-        self._admissions: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._files = OwnFiles(self._media, self._works, clock, trash)
+        self._intake = Intake(self._media, depots, inspection, clock, thumbnails=thumbnails)
+        self._trash = Trash(catalog, depots, self._works, self._files)
+        self._reports = Reports()
+        self._counting = asyncio.Lock()  # between what waits and what is wished for
+        self.captions = Captions(self._files, depots)
 
     # --- coming in --------------------------------------------------------------------------------
 
     async def admit(self, upload: UploadRow) -> MediaRow:
-        """Looks into an object that is whole in its store and makes it the user's media file.
-
-        The same upload again gives the same row. The row's id is `upload.metadata["mediaId"]`.
-
-        Raises FileRefused for what can't be kept (the caller removes the object); JobPostponed and
-        StorageError when it can't be told now, and the same call may work later.
-        """
-        media_id: str = upload.metadata["mediaId"]
-        turn = self._admissions.setdefault(media_id, asyncio.Lock())
-        async with turn:
-            row = await self._media.get(media_id)
-            if row is None:
-                row = await self._admit(media_id, upload)
+        """See `Intake.admit`."""
+        row = await self._intake.admit(upload)
         self._works.begin(row.id)
         return row
-
-    async def _admit(self, media_id: str, upload: UploadRow) -> MediaRow:
-        provider, key = upload.provider, upload.storage_key
-        size = (await self._depots.store(provider).head(key)).size
-        facts = await self._inspection.facts(provider, key, size, upload.filename)
-        fingerprint, sha256 = await self._inspection.fingerprint(provider, key, size)
-        alike = await self._media.alike(upload.user_id, sha256=sha256, fingerprint=fingerprint)
-        wanted = self._thumbnails and facts.file_type == "video"
-        row = MediaRow(
-            id=media_id,
-            user_id=upload.user_id,
-            status="ready",
-            filename=upload.filename,
-            size=size,
-            provider=provider,
-            storage_key=key,
-            sha256=sha256,
-            fingerprint=fingerprint,
-            duplicate_of=next((each.id for each in alike), None),
-            tags=[],
-            captions=[],
-            derived=[{"role": PICTURES}] if wanted else [],
-            renditions=[],
-            attachments=[{"courseId": upload.course_id}] if upload.course_id else [],
-            views=0,
-            seconds_watched=0.0,
-            error=None,
-            created_at=self._clock(),
-            deleted_at=None,
-            **columns_of(facts),
-        )
-        return await self._media.create(row)
 
     # --- looking ----------------------------------------------------------------------------------
 
     async def get(self, media_id: str, user: str | None) -> MediaRow:
-        """Also one that is deleted and not purged yet."""
-        row = await self._media.get(media_id)
-        if row is None:
-            raise UnknownMedia(f"there is no media file {media_id[:40]!r}")
-        if user is not None and row.user_id != user:
-            raise NotYourMedia("the media file is somebody else's")
-        return row
+        """Also one that is in the trash."""
+        return await self._files.get(media_id, user)
 
     async def find(self, user: str | None, **filters: Any) -> Page[MediaRow]:
         """Newest first; `filters` are those of `MediaRepository.find`."""
-        return await self._media.find(user_id=user, **filters)
+        return await self._media.find(
+            user_id=user, deleted_since=self._files.kept_since(), **filters
+        )
 
     # --- changing ---------------------------------------------------------------------------------
 
@@ -181,15 +133,15 @@ class MediaLibrary:
         filename: str | None = None,
         tags: Sequence[str] | None = None,
     ) -> MediaRow:
-        """Another name or other tags; None leaves what is there. Raises MediaDeleted,
-        TooManyEntries.
+        """Another name or other tags; None leaves what is there. Raises MediaDeleted, BadUpload
+        for the name, TooManyEntries.
         """
         changes: MediaChanges = {}
         if filename is not None:
-            changes["filename"] = filename
+            changes["filename"] = checked_name(filename)
         if tags is not None:
             changes["tags"] = _distinct(tags)
-        return await self._edit(media_id, user, lambda _: changes)
+        return await self._files.edit(media_id, user, lambda _: changes)
 
     async def process(
         self, media_id: str, user: str | None, renditions: Iterable[str] = ()
@@ -200,18 +152,19 @@ class MediaLibrary:
         TooManyRenditions.
         """
         wanted = list(dict.fromkeys(renditions))
-        row = await self._living(media_id, user)
+        row = await self._files.living(media_id, user)
         for name in wanted:
             rungs_of(name, row.width, row.height)
-        if wanted:
-            await self._require_slots(row, len(wanted))
-        elif row.status != "processing":
-            await self._require_looks(row)
 
         def change(now: MediaRow) -> MediaChanges:
             return _wishing(now, wanted, self._clock()) if wanted else self._again(now)
 
-        row = await self._edit(media_id, user, change)
+        async with self._counting:
+            if wanted:
+                await self._require_slots(row, len(wanted))
+            elif row.status != "processing":
+                await self._require_looks(row)
+            row = await self._files.edit(media_id, user, change)
         self._works.begin(media_id)
         return row
 
@@ -226,7 +179,8 @@ class MediaLibrary:
             waiting += sum(one["status"] in UNDER_WAY for one in each.renditions)
         if waiting + more > MOST_RENDITIONS:
             raise TooManyRenditions(
-                f"{waiting} renditions of this user's files wait already; at most {MOST_RENDITIONS} may"
+                f"{waiting} renditions of this user's files wait already; at most {MOST_RENDITIONS} may",
+                details={"limit": MOST_RENDITIONS, "waiting": waiting},
             )
 
     async def _require_looks(self, row: MediaRow) -> None:
@@ -234,20 +188,21 @@ class MediaLibrary:
         if under_way.total >= MOST_RENDITIONS:
             raise TooManyRenditions(
                 f"{under_way.total} of this user's files are looked into already; at most"
-                f" {MOST_RENDITIONS} may be"
+                f" {MOST_RENDITIONS} may be",
+                details={"limit": MOST_RENDITIONS, "waiting": under_way.total},
             )
 
     async def remove_rendition(self, media_id: str, user: str | None, name: str) -> MediaRow:
         """Cancels one that is under way, and removes one that is there; back when nothing is left of
         it. Raises UnknownMedia for a name that it has none of.
         """
-        row = await self.get(media_id, user)
+        row = await self._files.get(media_id, user)
         found = rendition_of(row.renditions, name)
         if found is None:
             raise UnknownMedia(f"the media file has no rendition {name[:20]!r}")
         cancelled = {**found, "status": CANCELLED, "progress": 0.0, "files": []}
-        row = await self._works.edit(
-            media_id, lambda now: {"renditions": replaced(now.renditions, cancelled)}
+        row = await self._files.change(
+            media_id, user, lambda now: {"renditions": replaced(now.renditions, cancelled)}
         )
         await self._works.end(media_id)
         store = self._depots.store(row.provider)
@@ -268,72 +223,38 @@ class MediaLibrary:
         def change(row: MediaRow) -> MediaChanges:
             others = [each for each in row.attachments if each != entry]
             if to and len(others) >= MOST_ATTACHMENTS:
-                raise TooManyEntries(f"a file is attached to {MOST_ATTACHMENTS} videos at most")
+                raise TooManyEntries(
+                    f"a file is attached to {MOST_ATTACHMENTS} videos at most",
+                    details={"limit": MOST_ATTACHMENTS},
+                )
             return {"attachments": [*others, entry] if to else others}
 
-        return await self._edit(media_id, user, change)
+        return await self._files.edit(media_id, user, change)
 
     async def watched(
-        self, media_id: str, user: str | None, seconds: float, *, begins: bool
+        self,
+        media_id: str,
+        user: str | None,
+        seconds: float,
+        *,
+        begins: bool,
+        report: str | None = None,
     ) -> None:
-        """Adds to what was watched; a view is counted when it `begins`."""
-        await self.get(media_id, user)
-        await self._media.played(media_id, views=int(begins), seconds=seconds)
-
-    # --- captions ---------------------------------------------------------------------------------
-
-    async def put_captions(
-        self, media_id: str, user: str | None, language: str, data: bytes, label: str = ""
-    ) -> MediaRow:
-        """In place of those of this language. Raises BadCaptions, MediaDeleted, and what the store
-        raises.
+        """Adds to what was watched; a view is counted when it `begins`. A `report` that was heard
+        already, because its answer was lost, counts nothing. Raises MediaDeleted.
         """
-        check_language(language)
-        cues = check_captions(data)
-        row = await self._living(media_id, user)
-        if find_captions(row, language) is None and len(row.captions) >= MOST_LANGUAGES:
-            raise BadCaptions(f"there are captions in {MOST_LANGUAGES} languages already")
-        key = f"{media_prefix(media_id)}captions.{language}.vtt"
-        await self._depots.store(row.provider).put_stream(key, _once(data), CONTENT_TYPE)
-        entry = {
-            "language": language,
-            "label": label,
-            "key": key,
-            "contentType": CONTENT_TYPE,
-            "size": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "cues": cues,
-        }
-
-        def change(now: MediaRow) -> MediaChanges:
-            others = [each for each in now.captions if each["language"] != language]
-            return {"captions": sorted([*others, entry], key=lambda each: str(each["language"]))}
-
-        return await self._edit(media_id, user, change)
-
-    async def remove_captions(self, media_id: str, user: str | None, language: str) -> MediaRow:
-        """Raises UnknownMedia when there are none, MediaDeleted, and what the store raises."""
-        row = await self._living(media_id, user)
-        found = find_captions(row, language)
-        if found is None:
-            raise UnknownMedia(f"there are no captions in {language[:20]!r}")
-        row = await self._edit(
-            media_id,
-            user,
-            lambda now: {
-                "captions": [each for each in now.captions if each["language"] != language]
-            },
-        )
-        await self._depots.store(row.provider).delete(found["key"])
-        return row
+        await self._files.living(media_id, user)
+        with self._reports.once(media_id, report) as new:
+            if new:
+                await self._media.played(media_id, views=int(begins), seconds=seconds)
 
     # --- going and coming back --------------------------------------------------------------------
 
     async def delete(self, media_id: str, user: str | None) -> MediaRow:
         """Into the trash, where it stays for a while. Twice is once."""
-        await self.get(media_id, user)
-        row = await self._works.edit(
+        row = await self._files.change(
             media_id,
+            user,
             lambda now: {} if now.deleted_at is not None else {"deleted_at": self._clock()},
         )
         await self._works.end(media_id)
@@ -341,8 +262,7 @@ class MediaLibrary:
 
     async def restore(self, media_id: str, user: str | None) -> MediaRow:
         """Out of the trash; one that is not there stays as it is."""
-        await self.get(media_id, user)
-        row = await self._works.edit(media_id, lambda _: {"deleted_at": None})
+        row = await self._files.change(media_id, user, lambda _: {"deleted_at": None})
         self._works.begin(media_id)
         return row
 
@@ -379,7 +299,7 @@ class MediaLibrary:
             case "process":
                 return await self.process(media_id, user, renditions)
             case "tag":
-                return await self._edit(
+                return await self._files.edit(
                     media_id, user, lambda row: {"tags": _distinct([*row.tags, *tags])}
                 )
 
@@ -405,31 +325,13 @@ class MediaLibrary:
         """Ends all tasks; what they did is taken up by `recover`."""
         await self._works.close()
 
-    async def _living(self, media_id: str, user: str | None) -> MediaRow:
-        return _alive(await self.get(media_id, user))
-
-    async def _edit(
-        self, media_id: str, user: str | None, change: Callable[[MediaRow], MediaChanges]
-    ) -> MediaRow:
-        await self._living(media_id, user)
-        try:
-            return await self._works.edit(media_id, lambda row: change(_alive(row)))
-        except RowNotFound:
-            raise UnknownMedia(f"there is no media file {media_id[:40]!r}") from None
-
 
 def _distinct(tags: Sequence[str]) -> list[str]:
     """Raises TooManyEntries."""
     distinct = list(dict.fromkeys(tags))
     if len(distinct) > MOST_TAGS:
-        raise TooManyEntries(f"a file has {MOST_TAGS} tags at most")
+        raise TooManyEntries(f"a file has {MOST_TAGS} tags at most", details={"limit": MOST_TAGS})
     return distinct
-
-
-def _alive(row: MediaRow) -> MediaRow:
-    if row.deleted_at is not None:
-        raise MediaDeleted(f"media file {row.id} is deleted; restore it first")
-    return row
 
 
 def _wishing(row: MediaRow, names: Iterable[str], now: datetime) -> MediaChanges:
@@ -440,7 +342,3 @@ def _wishing(row: MediaRow, names: Iterable[str], now: datetime) -> MediaChanges
         if found is None or found["status"] not in {*UNDER_WAY, DONE}:
             renditions = replaced(renditions, queued(name, now))
     return {"renditions": renditions}
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data

@@ -67,7 +67,9 @@ def find_file(row: MediaRow, name: str) -> Entry | None:
 
 
 def find_captions(row: MediaRow, language: str) -> Entry | None:
-    return next((each for each in row.captions if each["language"] == language), None)
+    """Whatever the case of the tag."""
+    wanted = language.lower()
+    return next((each for each in row.captions if each["language"].lower() == wanted), None)
 
 
 def keys_of(row: MediaRow) -> set[str]:

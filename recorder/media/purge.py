@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import datetime, timedelta
 
 from recorder.depots import Depots
 from recorder.media.objects import keys_of
+from recorder.media.owned import OwnFiles
 from recorder.media.works import Works
 from recorder.object_keys import media_prefix
 from storage.catalog import Catalog, MediaRow
@@ -17,21 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class Trash:
-    """`life` is how long a deleted file can be restored."""
+    """`files` say for how long a deleted one can be restored."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        depots: Depots,
-        works: Works,
-        life: timedelta,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, catalog: Catalog, depots: Depots, works: Works, files: OwnFiles) -> None:
         self._media = catalog.media
         self._depots = depots
         self._works = works
-        self._life = life
-        self._clock = clock
+        self._files = files
 
     async def empty(self) -> int:
         """How many files are gone now. What a store refuses is met again next time.
@@ -39,7 +30,7 @@ class Trash:
         Raises CatalogUnavailable.
         """
         gone = 0
-        for row in await self._media.purgeable(self._clock() - self._life):
+        for row in await self._media.purgeable(self._files.kept_since()):
             try:
                 gone += await self._remove(row)
             except CatalogUnavailable:

@@ -17,12 +17,14 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
+from recorder.attempts import Meaning, Meanings, Setback, until_over
 from recorder.delivery import read_back
 from recorder.depots import Depots
 from recorder.errors import DiskFull, FileRefused, JobFailed, JobPostponed, StorageFailed
@@ -30,7 +32,8 @@ from recorder.jobs import Tools
 from recorder.media.inspection import Inspection
 from recorder.media.objects import MADE, PICTURES, columns_of, stored_file
 from recorder.object_keys import media_prefix
-from recorder.progress import Sleep, noted, pause
+from recorder.owned_tasks import NamedTasks
+from recorder.progress import Sleep, noted
 from storage.catalog import Catalog, MediaChanges, MediaRow
 from storage.errors import ObjectNotFound, RowNotFound, StorageError
 from storage.objects import LocalFiles
@@ -45,10 +48,24 @@ UNDER_WAY: Final = frozenset({QUEUED, PROCESSING, UPLOADING})
 
 JOB_RETRIES: Final = 1
 
+MEANINGS: Final[Meanings] = {
+    Meaning.REFUSED: (ObjectNotFound, FileRefused),
+    Meaning.WAITS: (JobPostponed, StorageFailed, StorageError),
+    Meaning.FAILED: (JobFailed, OSError),
+}
+
 Change = Callable[[MediaRow], MediaChanges]
 Rendition = dict[str, Any]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is done for a file; `step` as in `next_step`, None while that is not known."""
+
+    media_id: str
+    step: str | None = None
 
 
 class Works:
@@ -78,10 +95,9 @@ class Works:
         self._spare = spare
         self._free = free
         self._sleep = sleep
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._waiting: set[str] = set()
+        self._waiting: set[str] = set()  # files with perhaps something to do
+        self._tasks = NamedTasks("media file", died=self._waiting.add)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._closed = False
 
     # --- rows -------------------------------------------------------------------------------------
 
@@ -124,106 +140,83 @@ class Works:
         await self.look()
 
     async def look(self) -> None:
+        """Begins what failed, or died of a bug, once more."""
         for media_id in list(self._waiting):
             self.begin(media_id)
 
     def begin(self, media_id: str) -> None:
         """Does what the row says in the background, if nobody does."""
         self._waiting.add(media_id)
-        if self._closed or media_id in self._tasks:
-            return
-        task = asyncio.create_task(self._run(media_id), name=f"media {media_id}")
-        self._tasks[media_id] = task
-        task.add_done_callback(partial(self._ended, media_id))
-
-    def _ended(self, media_id: str, task: asyncio.Task[None]) -> None:
-        """Supervises: a task that died of a bug is logged; `look` begins it once more."""
-        del self._tasks[media_id]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._waiting.add(media_id)
-            log.error("work on media file %s died", media_id, exc_info=error)
+        self._tasks.begin(media_id, self._run)
 
     async def end(self, media_id: str) -> None:
         """Ends what is done for a file; its scratch folder is gone then."""
         self._waiting.discard(media_id)
-        task = self._tasks.get(media_id)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._tasks.end(media_id)
         await asyncio.to_thread(_remove, self._scratch / media_id)
 
     async def idle(self) -> None:
         """Returns when nothing is done here."""
-        while self._tasks:
-            await asyncio.wait(self._tasks.values())
+        await self._tasks.idle()
 
     async def close(self) -> None:
-        self._closed = True
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Ends all tasks. What they did is found again by `recover`."""
+        await self._tasks.close()
 
     async def _run(self, media_id: str) -> None:
         """Returns when nothing is left to do, or the row is gone."""
-        attempts = failures = 0
-        while True:
-            step: str | None = None
-            self._waiting.discard(media_id)  # first: what is wished for from here on is seen below
-            try:
-                row = await self._row(media_id)
-                step = next_step(row)
-                if step is None and media_id not in self._waiting:
-                    return
-                self._waiting.add(media_id)
-                if step is None:
-                    continue
-                await self._do(row, step)
-                attempts = failures = 0
-                continue
-            except RowNotFound as error:
-                log.info("%s", error)
-                if await self._is_gone(media_id):
-                    return
-                continue
-            except ObjectNotFound as error:
-                reason, final = str(error), True
-            except (JobPostponed, StorageFailed, StorageError) as error:
-                reason, final = f"waiting: {error}", False
-            except (JobFailed, FileRefused, OSError) as error:
-                failures += 1
-                reason, final = str(error), failures > JOB_RETRIES or isinstance(error, FileRefused)
-            log.warning("media file %s, %s: %s", media_id, step, reason)
-            await self._note(media_id, step, reason, final=final)
-            if not final:
-                await self._sleep(pause(attempts))
-                attempts += 1
+        while media_id in self._waiting:
+            work = _Work(media_id)
+            await until_over(
+                partial(self._attempt, work),
+                MEANINGS,
+                partial(self._note, work),
+                retries=JOB_RETRIES,
+                sleep=self._sleep,
+            )
 
-    async def _is_gone(self, media_id: str) -> bool:
-        row = await self._media.get(media_id)
-        if row is None:
-            self._waiting.discard(media_id)
-        return row is None
-
-    async def _note(self, media_id: str, step: str | None, reason: str, *, final: bool) -> None:
-        """Why a step failed, or what it waits for."""
+    async def _attempt(self, work: _Work) -> None:
+        """Does one step, if there is one; who waits on then has perhaps more to do."""
+        work.step = None
+        # first: what is wished for from here on is seen by `_run`
+        self._waiting.discard(work.media_id)
+        row = await self._media.get(work.media_id)
+        work.step = None if row is None else next_step(row)
+        if row is None or work.step is None:
+            return
+        self._waiting.add(work.media_id)
         try:
-            match step:
+            await self._do(row, work.step)
+        except RowNotFound as error:  # the file, or the rendition, is not wanted any more
+            log.info("%s", error)
+
+    async def _note(self, work: _Work, setback: Setback) -> bool:
+        """Why a step failed, or what it waits for. True when there is nothing more to do for it."""
+        log.warning("media file %s, %s: %s", work.media_id, work.step, setback.error)
+        reason = f"waiting: {setback.error}" if setback.waits else str(setback.error)
+        try:
+            match work.step:
                 case None:  # not even that is known
                     pass
                 case "look":
-                    if final:
-                        await self.edit(media_id, lambda _: {"status": "failed", "error": reason})
+                    if setback.final:
+                        await self.edit(
+                            work.media_id, lambda _: {"status": "failed", "error": reason}
+                        )
                 case "pictures":
-                    if final:
-                        await self.edit(media_id, lambda row: {"derived": without_mark(row)})
-                case _:
-                    status = FAILED if final else QUEUED
+                    if setback.final:
+                        await self.edit(work.media_id, lambda row: {"derived": without_mark(row)})
+                case rendition:
+                    status = FAILED if setback.final else QUEUED
                     await self._change_rendition(
-                        media_id, step, status=status, progress=0.0, error=reason
+                        work.media_id, rendition, status=status, progress=0.0, error=reason
                     )
+        except RowNotFound:
+            return True
         except StorageError as error:
-            log.warning("media file %s: %s", media_id, error)
+            log.warning("media file %s: %s", work.media_id, error)
+            return False
+        return setback.final
 
     async def _do(self, row: MediaRow, step: str) -> None:
         folder = self._scratch / row.id
@@ -328,7 +321,9 @@ class Works:
         kept = {each: value for each, value in entry.items() if each != "path"}
         kept |= {"key": key, "size": sent.size, "sha256": sent.sha256}
         await read_back(store, stored_file(row, kept))
-        if await self._is_gone(row.id):  # purged meanwhile, and its objects before this one
+        if (
+            await self._media.get(row.id) is None
+        ):  # purged meanwhile, and its objects before this one
             await store.delete(key)
             raise RowNotFound(f"media file {row.id} is gone")
         return kept

@@ -61,6 +61,8 @@ class Arrivals:
             with suppress(StoreUnavailable):  # then what is known already has to do
                 if (found := await self.at_store(row)) > meter.received:
                     meter.tell(now, found)
+        if row.method == "multipart":  # what came since the last look does not look like a stall
+            now = max(self._looked_at.get(row.id, 0.0), meter.told_at)
         progress = meter.progress(now, row.size)
         if row.status not in ("open", "finishing"):
             self.forget(row)

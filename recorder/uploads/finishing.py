@@ -114,9 +114,10 @@ class Finisher:
 
     async def sweep(self) -> None:
         """Remove once more what sessions brought that are over: it may have come late. Of those that
-        are done, what was copied.
+        are done, what was copied. After `SWEEP_UNTIL` nobody remembers the session.
         """
         now = self._clock()
+        await self._rows.forget(OVER, now - SWEEP_UNTIL)
         for row in await self._rows.ended(OVER, now - SWEEP_UNTIL, now - SWEEP_AFTER):
             if "swept" in row.metadata:
                 continue
@@ -184,6 +185,7 @@ class Finisher:
         """The parts as the store has them, or as the client says where the store can't tell."""
         assert row.part_size is not None
         plan = Plan(row.size, row.part_size)
+        plan.check_named(given or ())
         try:
             listed = await self._stores.parts(row)
         except UploadGone:

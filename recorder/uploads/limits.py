@@ -19,6 +19,7 @@ from storage.objects.part_sizes import MEBIBYTE, part_size
 
 LONGEST_NAME: Final = 255  # characters of a file's name
 LARGEST_FORM: Final = 100 * MEBIBYTE
+ROOM_SHARE: Final = 20  # users' worth of uploads that the people of one room may have under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class UploadLimits:
 
     def check(self, filename: str, size: int, content_type: str) -> Announced:
         """Raises BadUpload, FileTooLarge, FormatRefused; each says the limit and how to keep it."""
-        name = _checked_name(filename)
+        name = checked_name(filename)
         if size < 1:
             raise BadUpload("fileSize has to be at least 1 byte", code="bad_file_size")
         if size > self.largest:
@@ -71,6 +72,11 @@ class UploadLimits:
             EXTENSIONS[known][0],
         )
 
+    @property
+    def at_once_in_room(self) -> int:
+        """Of all who are in one room: an invite lets in as many guests as somebody makes up."""
+        return self.at_once * ROOM_SHARE
+
     def part_size(self, size: int) -> int:
         """Of every part but the last, so that 10,000 suffice."""
         return part_size(size, self.usual_part)
@@ -85,7 +91,7 @@ def size_of_part(size: int, part_size: int, number: int) -> int:
     return min(part_size, size - (number - 1) * part_size)
 
 
-def _checked_name(filename: str) -> str:
+def checked_name(filename: str) -> str:
     """The last component of what a client calls its file. Raises BadUpload."""
     name = filename.replace("\\", "/").rpartition("/")[2].strip()
     if not name or len(name) > LONGEST_NAME:

@@ -31,6 +31,10 @@ class Meter:
     def received(self) -> int:
         return self._samples[-1][1]
 
+    @property
+    def told_at(self) -> float:
+        return self._samples[-1][0]
+
     def tell(self, now: float, received: int) -> None:
         """Less than before means that the upload began anew."""
         last, before = self._samples[-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from recorder.errors import BadUpload, UploadIncomplete
 from recorder.uploads.limits import part_count, size_of_part
@@ -36,6 +35,16 @@ class Plan:
                 details={"parts": self.count},
             )
 
+    def check_named(self, parts: Sequence[Part]) -> None:
+        """What a client says there is, where the store knows. Raises BadUpload for numbers that
+        stand twice or that no part has.
+        """
+        _check_distinct(part.number for part in parts)
+        if strange := [part.number for part in parts if not 1 <= part.number <= self.count]:
+            raise BadUpload(
+                f"`parts` names part {strange[0]}, and the file has {self.count}", code="bad_parts"
+            )
+
     def check(self, parts: Iterable[Part]) -> tuple[Part, ...]:
         """The parts in order. A size of 0 is one that nobody knows.
 
@@ -43,8 +52,7 @@ class Plan:
         stand twice or no part has them.
         """
         ordered = sorted(parts, key=lambda part: part.number)
-        if any(one.number == other.number for one, other in pairwise(ordered)):
-            raise BadUpload("a part stands twice in `parts`", code="bad_parts")
+        _check_distinct(part.number for part in ordered)
         found = {part.number: part for part in ordered}
         missing = [number for number in range(1, self.count + 1) if number not in found]
         wrong = [
@@ -65,3 +73,11 @@ class Plan:
                 },
             )
         return tuple(ordered)
+
+
+def _check_distinct(numbers: Iterable[int]) -> None:
+    seen: set[int] = set()
+    for number in numbers:
+        if number in seen:
+            raise BadUpload(f"part {number} stands twice in `parts`", code="bad_parts")
+        seen.add(number)

@@ -7,47 +7,37 @@ killed at any moment loses nothing: what was being finished is finished by the n
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from recorder.depots import Depots
 from recorder.diskspace import DiskSpace
 from recorder.errors import (
     BadUpload,
-    DiskLow,
     NotYourUpload,
-    TooManyUploads,
     UnknownUpload,
     UploadBusy,
     UploadOver,
 )
-from recorder.object_keys import MEDIA_ROOT, incoming_key, original_key
+from recorder.object_keys import MEDIA_ROOT
 from recorder.uploads.arrivals import Arrivals
-from recorder.uploads.finishing import Admission, Finisher, Listener
-from recorder.uploads.limits import Announced, UploadLimits
+from recorder.uploads.beginning import Beginning, Method
+from recorder.uploads.finishing import GIVE_UP_AFTER, Admission, Finisher, Listener
+from recorder.uploads.limits import UploadLimits
 from recorder.uploads.meter import UploadProgress
 from recorder.uploads.parts import Plan
 from recorder.uploads.stores import UploadStores
-from storage.catalog import Catalog, MediaRow, UploadRow, new_media_id
-from storage.errors import (
-    StatusConflict,
-    StorageError,
-    StoreUnavailable,
-)
+from storage.catalog import Catalog, MediaRow, UploadRow
+from storage.errors import StatusConflict, StorageError, StoreUnavailable
 from storage.objects import FormSigner, Multipart, Part, SignedForm, SignedRequest
-
-Method = Literal["form", "multipart", "stream", "tus"]
 
 PART_LIFE: Final = timedelta(minutes=15)  # of the link to one part
 MOST_LINKS: Final = 100  # of one request
-SHORTEST_WAIT: Final = 5.0  # seconds that too many uploads are asked to wait, and the longest
-LONGEST_WAIT: Final = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +83,10 @@ class Uploads:
     ) -> None:
         self.limits = limits
         self._rows = catalog.uploads
-        self._provider = depots.main
         self._stores = UploadStores(depots, local)
         self._clock = clock
-        self._space = space
         self._finisher = Finisher(catalog, self._stores, library, clock, self._over)
-        self._beginning = asyncio.Lock()
+        self._beginning = Beginning(self._rows, self._stores, depots.main, clock, space)
         self._arrivals = Arrivals(self._stores)
         self._receiving: set[str] = set()
         self._listeners: list[Listener] = []
@@ -118,19 +106,19 @@ class Uploads:
         course_id: str | None = None,
         *,
         method: Method | None = None,
+        room: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> UploadRow:
         """A new session. `size` in bytes; `method` is chosen by size and store when it is not said.
+        `room` is the one that the user's token lets into, whose people share a limit.
 
         Raises BadUpload, FileTooLarge, FormatRefused, TooManyUploads, DiskLow.
         """
         file = self.limits.check(filename, size, content_type)
-        chosen = method or self._method(size)
-        self._check_space(chosen, size)
-        media_id = new_media_id()
-        row = await self._create(user, file, chosen, media_id, course_id, metadata or {})
-        if chosen == "multipart":
-            row = await self._begin(row)
+        told = {**(metadata or {}), **({"room": room} if room else {})}
+        row = await self._beginning.begin(
+            self.limits, user, file, course_id=course_id, method=method, metadata=told
+        )
         self._arrivals.expect(row)
         return row
 
@@ -276,9 +264,15 @@ class Uploads:
     async def take_file(self, row: UploadRow, path: Path) -> MediaRow:
         """Put a whole local file into the store, and finish. Raises SourceUnreadable, and as above.
 
-        The file may go when this has returned, or raised an UploadError.
+        The file may go when this has returned, or raised an UploadError. When the store can't take
+        it now, it is kept for longer than a client is waited for.
         """
-        return await self._finisher.finish(row, file=path)
+        try:
+            return await self._finisher.finish(row, file=path)
+        except StorageError:
+            with suppress(UploadOver, StorageError):
+                await self._renew(row, received=row.size, life=GIVE_UP_AFTER)
+            raise
 
     async def abort(self, row: UploadRow) -> UploadRow:
         """End a session and remove what has come. Again, it is the same. Raises UploadBusy while
@@ -291,6 +285,8 @@ class Uploads:
                 row.id, {"open"}, status="aborted", finished_at=self._clock()
             )
         except StatusConflict as conflict:
+            if conflict.status == "aborted":  # by another request just now, which removes it all
+                return await self.own(row.id, None)
             if conflict.status == "finishing":
                 raise UploadBusy("the file is just being checked") from None
             raise UploadOver(f"the upload session is {conflict.status} already") from None
@@ -337,11 +333,13 @@ class Uploads:
         return 1
 
     async def _lives(self, row: UploadRow) -> bool:
-        """Is it being received, or have parts come since it was last written down? Then it is given
-        more time.
+        """Is it being received or finished, or have bytes come since it was last written down? Then
+        it is given more time.
         """
         found = row.received
-        if row.method == "multipart":
+        if row.method == "form":  # through this server, and nobody renews it meanwhile
+            found = self._arrivals.of(row)
+        elif row.method == "multipart":
             try:
                 found = await self._arrivals.at_store(row)
             except StoreUnavailable as error:
@@ -349,7 +347,8 @@ class Uploads:
                     "upload %s does not expire before its parts are known: %s", row.id, error
                 )
                 return True
-        if row.id not in self._receiving and found <= row.received:
+        at_work = row.id in self._receiving or self._finisher.is_at(row.id)
+        if not at_work and found <= row.received:
             return False
         self._arrivals.tell(row, max(found, self._arrivals.of(row)))
         with suppress(UploadOver):
@@ -358,77 +357,10 @@ class Uploads:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _method(self, size: int) -> Method:
-        signer = self._stores.signer(self._provider)
-        if size > self.limits.largest_form:
-            return "multipart" if isinstance(signer, Multipart) else "stream"
-        return "form" if isinstance(signer, FormSigner) else "stream"
-
-    def _check_space(self, method: Method, size: int) -> None:
-        if self._space is None or not (self._provider == "local" or method == "tus"):
-            return
-        try:
-            self._space.check(size)
-        except DiskLow:
-            raise DiskLow(
-                f"there is too little room on the server's disk for a file of {size} bytes"
-            ) from None
-
-    async def _create(
-        self,
-        user: str,
-        file: Announced,
-        method: Method,
-        media_id: str,
-        course_id: str | None,
-        metadata: Mapping[str, Any],
+    async def _renew(
+        self, row: UploadRow, received: int | None = None, *, life: timedelta = timedelta()
     ) -> UploadRow:
-        outlasting = method == "form" or (
-            method == "multipart" and not self._stores.forgets_links(self._provider)
-        )
-        key = (incoming_key if outlasting else original_key)(media_id, file.extension)
-        async with self._beginning:
-            row = await self._rows.create(
-                user_id=user,
-                method=method,
-                filename=file.filename,
-                content_type=file.content_type,
-                size=file.size,
-                provider=self._provider,
-                storage_key=key,
-                expires_at=self._clock() + self.limits.timeout,
-                part_size=self.limits.part_size(file.size) if method == "multipart" else None,
-                course_id=course_id,
-                metadata={**metadata, "mediaId": media_id, "extension": file.extension},
-                at_most=self.limits.at_once,
-            )
-        if row is None:
-            raise await self._too_many(user)
-        return row
-
-    async def _too_many(self, user: str) -> TooManyUploads:
-        rows = await self._rows.of_user(user, ("open", "finishing"))
-        ends = [(row.expires_at - self._clock()).total_seconds() for row in rows]
-        wait = min(max(min(ends, default=0.0), SHORTEST_WAIT), LONGEST_WAIT)
-        return TooManyUploads(
-            f"{self.limits.at_once} uploads are under way, more are not allowed"
-            " (MAX_CONCURRENT_UPLOADS): complete or abort one",
-            retry_after=wait,
-            details={"limit": self.limits.at_once, "underWay": [row.id for row in rows]},
-        )
-
-    async def _begin(self, row: UploadRow) -> UploadRow:
-        signer = self._stores.signer(row.provider)
-        assert isinstance(signer, Multipart)
-        try:
-            upload_id = await signer.begin(row.storage_key, row.content_type)
-        except StorageError:
-            await self._rows.update(row.id, {"open"}, status="aborted", finished_at=self._clock())
-            raise
-        return await self._rows.update(row.id, {"open"}, upload_id=upload_id)
-
-    async def _renew(self, row: UploadRow, received: int | None = None) -> UploadRow:
-        expires_at = max(row.expires_at, self._clock() + self.limits.timeout)
+        expires_at = max(row.expires_at, self._clock() + max(self.limits.timeout, life))
         known = self._arrivals.of(row) if received is None else received
         try:
             return await self._rows.update(

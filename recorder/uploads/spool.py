@@ -1,9 +1,13 @@
 """Files that arrive piece by piece, each in a file of its own: what is acknowledged is on the disk.
 
-The truth is the length of the file, taken after it was flushed: that is what was kept, also after the
-process or the machine died in the middle of a piece. A piece that may turn out wrong (it has a checksum
-that is known to be right only at its end) is the exception: a mark beside the file, durable before the
-first of its bytes, says where it begins, and as long as the mark is there nothing behind it counts.
+Beside each file lies how long it is for sure (`sure_length`), noted when so many bytes were flushed.
+When only the process died, what is behind them is what was written, and counts as well. When the
+machine died, a file may be longer than what got to the medium of it, so nothing else counts; and of a
+piece that may turn out wrong (it has a checksum that is known to be right only at its end) nothing
+does before all of it is there.
+
+After a flush that failed the system may take what it could not write for written, and the next flush
+says that all is well. So what such a flush should have kept is cut off, and has to come again.
 
 Names are ids of rows, never anything that a client said. All functions block on the disk.
 """
@@ -12,40 +16,53 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from recorder.journals import sync_folder
+from recorder.journals import make_folder, sync_folder
+from recorder.uploads.sure_length import SureLength
 
-MARK: Final = ".mark"
+SPOOL: Final = ".uploads"  # among the journals: their disk is watched
+LENGTH: Final = ".length"
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Arrival:
     """An open file and the piece that is being appended to it.
 
     `start` is where the piece begins, `end` where its next byte goes, `durable` how long the file is
-    if the process dies now. Closing waits for a write that a cancelled task left to its thread: the
-    number of the file may be another one's afterwards.
+    if the machine dies now, and `sure` the note of it. Closing waits for a write that a cancelled task
+    left to its thread: the number of the file may be another one's afterwards.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._mark = Path(f"{path}{MARK}")
+    def __init__(self, path: Path, boot: str, last: Arrival | None = None) -> None:
+        """`last` is the one before, if this process had it open."""
+        self._boot = boot
         self._lock = threading.Lock()
         self._hash: hashlib._Hash | None = None
-        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self.sure = SureLength(_beside(path))
         try:
-            self.start = self.end = self.durable = _settle(self._file, self._mark)
+            self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except BaseException:
-            os.close(self._file)
+            self.sure.close()
+            raise
+        try:
+            self.durable = self.sure.entry.length
+            if last is None or not self._follows(last):
+                self._settle()
+            self.start = self.end = self.durable
+        except BaseException:
+            self._close()
             raise
 
     def check_with(self, algorithm: str) -> None:
         """Nothing of the piece counts before `keep`. `algorithm` is a name of hashlib."""
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
-        _write_mark(self._mark, self.start)
+        self.sure.note(self.start, self._boot, provisional=True)
 
     def __enter__(self) -> Self:
         return self
@@ -57,8 +74,7 @@ class Arrival:
         trace: TracebackType | None,
     ) -> None:
         with self._lock:
-            os.close(self._file)
-            self._file = -1
+            self._close()
 
     def write(self, block: bytes | bytearray | memoryview) -> None:
         """Raises OSError; what could be written of the block stays."""
@@ -73,21 +89,17 @@ class Arrival:
 
     def flush(self) -> int:
         """The length that is durable now; a piece with a checksum adds nothing before `keep`."""
-        if self._hash is None:
-            with self._lock:
-                os.fsync(self._file)
-            self.durable = self.end
-        return self.durable
+        return self.durable if self._hash is not None else self.keep()
 
     def digest(self) -> bytes:
         return self._hash.digest() if self._hash else b""
 
     def keep(self) -> int:
-        """The piece counts from now on; the length that is durable."""
+        """The piece counts as far as it came; the length that is durable."""
         with self._lock:
-            os.fsync(self._file)
-            _remove(self._mark)
-        self.durable = self.end
+            self._sync()
+            self.sure.note(self.end, self._boot)
+            self.durable = self.end
         return self.durable
 
     def discard(self) -> int:
@@ -95,35 +107,81 @@ class Arrival:
         with self._lock:
             os.ftruncate(self._file, self.start)
             os.fsync(self._file)
-            _remove(self._mark)
-        self.end = self.durable = self.start
+            self.sure.note(self.start, self._boot)
+            self.end = self.durable = self.start
         return self.durable
+
+    def _follows(self, last: Arrival) -> bool:
+        """Was all that is there flushed by this process?"""
+        as_noted = last.sure.entry == self.sure.entry and last.end == last.durable
+        return as_noted and self.durable == last.durable == self._size()
+
+    def _settle(self) -> None:
+        """Cut off what does not count, and flush the rest."""
+        self.sure.settle()
+        known = self.sure.entry
+        if (known.provisional or known.boot != self._boot) and self._size() > known.length:
+            os.ftruncate(self._file, known.length)
+        self._sync()
+        self.durable = self._size()
+        self.sure.note(self.durable, self._boot)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._file, self.durable)
+                os.fsync(self._file)
+            self.end = self.durable
+            raise
+
+    def _size(self) -> int:
+        return os.fstat(self._file).st_size
+
+    def _close(self) -> None:
+        file, self._file = self._file, -1
+        self.sure.close()
+        os.close(file)
 
 
 class Spool:
-    """The folder of files that have not come as a whole yet."""
+    """The folder of files that have not come as a whole yet. `boot` is another one each time that the
+    machine was started.
+    """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, boot: str | None = None) -> None:
         self.root = root
+        self._boot = boot or _boot_id()
+        self._last: dict[str, Arrival] = {}
 
     def path(self, name: str) -> Path:
         return self.root / name
 
     def create(self, name: str) -> None:
         """An empty file that a power cut can't take. Raises FileExistsError, OSError."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        os.close(os.open(self.path(name), flags, 0o600))
-        sync_folder(self.root)
-        sync_folder(self.root.parent)
+        if not self.root.is_dir():
+            make_folder(self.root, self.root.parent, mode=0o700)
+        path = self.path(name)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        try:
+            SureLength.make(_beside(path), self._boot)
+            sync_folder(self.root)
+        except OSError:
+            with suppress(OSError):
+                self.remove(name)
+            raise
 
     def open(self, name: str) -> Arrival:
         """For one at a time. Raises FileNotFoundError, OSError."""
-        return Arrival(self.path(name))
+        last = self._last.get(name)
+        arrival = self._last[name] = Arrival(self.path(name), self._boot, last)
+        return arrival
 
     def remove(self, name: str) -> None:
         """No error when it is gone already. Raises OSError."""
-        for path in (self.path(name), Path(f"{self.path(name)}{MARK}")):
+        self._last.pop(name, None)
+        for path in (self.path(name), _beside(self.path(name))):
             path.unlink(missing_ok=True)
 
     def sizes(self) -> dict[str, int]:
@@ -131,41 +189,18 @@ class Spool:
         found: dict[str, int] = {}
         with suppress(FileNotFoundError):
             for entry in os.scandir(self.root):
-                size = 0 if entry.name.endswith(MARK) else entry.stat().st_size
-                name = entry.name.removesuffix(MARK)
+                size = 0 if entry.name.endswith(LENGTH) else entry.stat().st_size
+                name = entry.name.removesuffix(LENGTH)
                 found[name] = found.get(name, 0) + size
         return found
 
 
-def _settle(file: int, mark: Path) -> int:
-    """Cut off what does not count, flush, and say how long the file is."""
-    with suppress(FileNotFoundError):
-        start = _read_mark(mark)
-        if start is not None and start < os.fstat(file).st_size:
-            os.ftruncate(file, start)
-        os.fsync(file)
-        _remove(mark)
-    os.fsync(file)
-    return os.fstat(file).st_size
+def _beside(path: Path) -> Path:
+    return Path(f"{path}{LENGTH}")
 
 
-def _read_mark(mark: Path) -> int | None:
-    """None when the process died while it was written: then no byte of the piece was."""
-    text = mark.read_text("ascii")
-    return int(text[:-1]) if text.endswith(".") else None
-
-
-def _write_mark(mark: Path, start: int) -> None:
-    file = os.open(mark, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+def _boot_id() -> str:
     try:
-        os.write(file, b"%d." % start)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    sync_folder(mark.parent)
-
-
-def _remove(path: Path) -> None:
-    with suppress(FileNotFoundError):
-        path.unlink()
-        sync_folder(path.parent)
+        return BOOT_ID.read_text("ascii").strip()
+    except OSError:  # then it may have been started again each time
+        return secrets.token_hex(16)

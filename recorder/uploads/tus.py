@@ -14,13 +14,14 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
-from recorder.diskspace import DiskSpace
+from recorder.diskspace import FULL, DiskSpace
 from recorder.errors import (
     BadUpload,
     DiskLow,
     FileTooLarge,
+    JournalsUnwritable,
     OffsetConflict,
     RecorderError,
     UploadBusy,
@@ -41,6 +42,8 @@ QUIET_SECONDS: Final = 3.0  # without a byte; then the next one may take over
 LONGEST_WAIT: Final = 10.0  # seconds for the turn
 STALL_SECONDS: Final = 45.0  # without a byte; then the client is gone
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 Read = Callable[[], Awaitable[bytes]]
 """The next bytes of a request's body, b"" at its end. Raises BadUpload when it breaks off."""
 
@@ -112,16 +115,24 @@ class TusUploads:
         content_type: str,
         course_id: str | None,
         told: str,
+        room: str | None = None,
     ) -> UploadRow:
         """`told` is the client's metadata as it came. Raises what `Uploads.initiate` raises."""
         row = await self._uploads.initiate(
-            user, filename, size, content_type, course_id, method="tus", metadata={"tus": told}
+            user,
+            filename,
+            size,
+            content_type,
+            course_id,
+            method="tus",
+            room=room,
+            metadata={"tus": told},
         )
         try:
-            await asyncio.to_thread(self._spool.create, row.id)
-        except OSError as error:
+            await _on_disk(self._spool.create, row.id)
+        except (DiskLow, JournalsUnwritable):
             await self._uploads.abort(row)
-            raise _unwritable(error) from error
+            raise
         return row
 
     async def append_first(self, row: UploadRow, piece: Piece) -> UploadRow:
@@ -145,7 +156,7 @@ class TusUploads:
             return await self._finish(row)
         try:
             async with self._turn(row.id, 2 * self._quiet):
-                length = await asyncio.to_thread(self._length, row)
+                length = await _on_disk(self._length, row)
         except UploadBusy:
             turn = self._turns.get(row.id)
             if turn is None or turn.arrival is None:
@@ -167,7 +178,7 @@ class TusUploads:
                 raise OffsetConflict(row.size)
             return row
         async with self._turn(row.id, self._wait) as turn:
-            with await asyncio.to_thread(self._open, row) as arrival:
+            with await _on_disk(self._open, row) as arrival:
                 turn.arrival = arrival
                 if arrival.start != piece.offset:
                     raise OffsetConflict(arrival.start)
@@ -232,8 +243,6 @@ class TusUploads:
             raise UploadOver(
                 "the upload is over, or what came of it was lost: begin anew"
             ) from None
-        except OSError as error:
-            raise _unwritable(error) from error
 
     # --- one piece --------------------------------------------------------------------------------
 
@@ -266,19 +275,19 @@ class TusUploads:
     async def _take(self, row: UploadRow, arrival: Arrival, piece: Piece, turn: _Turn) -> None:
         """All of the piece, or none, or as much as came; then the catalog knows how far we are."""
         if piece.algorithm is not None:
-            await asyncio.to_thread(arrival.check_with, piece.algorithm)
+            await _on_disk(arrival.check_with, piece.algorithm)
         try:
             await self._receive(row, arrival, piece, turn)
             if piece.algorithm is not None and arrival.digest() != piece.checksum:
                 raise WrongChecksum("the piece is not what Upload-Checksum says")
         except (FileTooLarge, WrongChecksum):
-            await asyncio.to_thread(arrival.discard)
+            await _on_disk(arrival.discard)
             raise
-        except (BadUpload, UploadBusy, UploadOver, DiskLow):
-            await asyncio.to_thread(arrival.discard if piece.algorithm else arrival.keep)
+        except (BadUpload, UploadBusy, UploadOver, DiskLow, JournalsUnwritable):
+            await _on_disk(arrival.discard if piece.algorithm else arrival.keep)
             await self._uploads.touch(row, arrival.durable)
             raise
-        await asyncio.to_thread(arrival.keep)
+        await _on_disk(arrival.keep)
         if arrival.durable < row.size:
             await self._uploads.touch(row, arrival.durable)
 
@@ -288,13 +297,10 @@ class TusUploads:
         while block := await self._next(piece, turn):
             if arrival.end + len(block) > row.size:
                 raise _too_much(row)
-            try:
-                await asyncio.to_thread(arrival.write, block)
-            except OSError as error:
-                raise _unwritable(error) from error
+            await _on_disk(arrival.write, block)
             late = loop.time() >= flushed_at + FLUSH_SECONDS
             if late or arrival.end >= flushed + FLUSH_BYTES:
-                await asyncio.to_thread(self._flush, arrival)
+                await _on_disk(self._flush, arrival)
                 await self._uploads.touch(row, arrival.durable)
                 flushed, flushed_at = arrival.end, loop.time()
 
@@ -323,5 +329,14 @@ def _too_much(row: UploadRow) -> FileTooLarge:
     )
 
 
-def _unwritable(error: OSError) -> DiskLow:
-    return DiskLow(f"the spool can't be written: {error.strerror or error}")
+async def _on_disk(
+    call: Callable[Given, Result], *given: Given.args, **more: Given.kwargs
+) -> Result:
+    """In a thread. Raises DiskLow, JournalsUnwritable for what the operating system says."""
+    try:
+        return await asyncio.to_thread(call, *given, **more)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in FULL:
+            raise DiskLow(f"the disk of the spool is full: {reason}") from error
+        raise JournalsUnwritable(f"the spool can't be written: {reason}") from error

@@ -1,5 +1,8 @@
 """`kill -9` of the server at random moments while a participant's page sends its chunks.
 
+A kill strikes after a random number of chunks were begun, and a random moment later, whatever of them
+is on its way then: at its first byte, being flushed, being answered.
+
 The page does what a page does: it sends several chunks at a time, in any order, counts as kept what was
 acknowledged, asks the server that came back what it has, and sends the rest. The seed is printed;
 `KILL_SEED=n` repeats it.
@@ -28,8 +31,9 @@ from tests.signaling.chunk_sender import digest, media_chunks
 
 ROOM, PAUL = "kills", "paul"
 AT_ONCE = 6
-LATEST = 0.8  # seconds of sending before a kill
-PIECES = 300  # of each part: more than are sent by then
+LATEST = 0.02  # seconds from the chunk that was chosen to the kill
+PIECES = 300  # of each part
+LAST_TO_STRIKE = 200  # of a part's: what is left then is not sent by LATEST
 MEDIA = ("webm_vp8", "mp4", "audio_webm", "webm_h264")
 Chunk = tuple[int, int]  # part and sequence
 
@@ -56,6 +60,9 @@ class Page:
     chunks: dict[Chunk, bytes] = field(default_factory=dict)
     acknowledged: set[Chunk] = field(default_factory=set)
     sent_again: int = 0
+    under_way: int = 0
+    left_to_begin: int = 0
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def begin(self, part: int, media: str) -> None:
         """A recorder's session: all that it will give is known beforehand here."""
@@ -79,7 +86,22 @@ class Page:
             if isinstance(each, BaseException) and not isinstance(each, aiohttp.ClientError):
                 raise each
 
+    def count_down(self, chunks: int) -> asyncio.Event:
+        """Set when so many more were begun."""
+        self.left_to_begin, self.begun = chunks, asyncio.Event()
+        return self.begun
+
     async def _send(self, chunk: Chunk) -> None:
+        self.left_to_begin -= 1
+        if not self.left_to_begin:
+            self.begun.set()
+        self.under_way += 1
+        try:
+            await self._put(chunk)
+        finally:
+            self.under_way -= 1
+
+    async def _put(self, chunk: Chunk) -> None:
         part, sequence = chunk
         content = self.chunks[chunk]
         url, headers = f"{self.path}/{part}/{sequence}", {"Content-Digest": digest(content)}
@@ -123,9 +145,13 @@ async def send_through(kills: int, data_dir: Path) -> None:
             page, interrupted = Page(path, http, dice), 0
             for part in range(kills):
                 await page.begin(part, MEDIA[part % len(MEDIA)])
-                sending = asyncio.create_task(page.send(await page.left()))
-                await asyncio.wait([sending], timeout=dice.uniform(0, LATEST))
-                interrupted += not sending.done()
+                left = await page.left()
+                begun = page.count_down(dice.randint(1, LAST_TO_STRIKE))
+                sending = asyncio.create_task(page.send(left))
+                async with asyncio.timeout(60):
+                    await begun.wait()
+                await asyncio.sleep(dice.uniform(0, LATEST))
+                interrupted += page.under_way > 0
                 await server.kill9()
                 await sending
                 await server.restart()
@@ -140,7 +166,8 @@ async def send_through(kills: int, data_dir: Path) -> None:
         print(f"{interrupted} of {kills} kills struck while chunks were under way, seed {chosen}")
         assert row["status"] == "recorded", f"seed {chosen}: {row}"
         _check_files(row, page, kills)
-        assert interrupted, f"seed {chosen}: no kill struck while chunks were under way"
+        print("every byte is in the recording's files")
+        assert interrupted == kills, f"seed {chosen}: {interrupted} struck while chunks were sent"
 
 
 def _whole(page: Page, part: int) -> bytes:

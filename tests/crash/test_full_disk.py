@@ -128,7 +128,7 @@ async def test_a_disk_that_is_full_at_once_costs_no_more_than_what_did_not_fit(
             await call.goes_on()
             status = await call.rest.get(f"/api/v1/recordings/{recording}/status")
             assert status["status"] not in FINAL, "its end can't be written down yet"
-            await until(lambda: call.rest.bytes("/readyz"), within=5, what="the server answers")
+            await until(lambda: call.rest.bytes("/readyz"), within=20, what="the server answers")
             await until(
                 lambda: f"{recording} ends: low_disk" in call.server.text(),
                 within=10,

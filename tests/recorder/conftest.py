@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from tests.recorder.copy_house import CopyHouse, open_copy_house
 from tests.recorder.house import House, open_house
 
 
@@ -25,3 +26,10 @@ async def storehouse(tmp_path: Path) -> AsyncIterator[House]:
     yield opened
     await opened.service.close()
     await opened.catalog.close()
+
+
+@pytest_asyncio.fixture
+async def home(tmp_path: Path) -> AsyncIterator[CopyHouse]:
+    """A house whose participants record themselves."""
+    async with open_copy_house(tmp_path / "house") as opened:
+        yield opened

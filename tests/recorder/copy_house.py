@@ -34,9 +34,12 @@ FIRST_MEDIA_US = 1_700_000_000_000_000
 
 @dataclass
 class Joiner:
-    """`spoiled` parts become no file; `failures` are raised first, one a call."""
+    """`spoiled` parts become no file, `lent` ones are read with the header of another; `failures` are
+    raised first, one a call.
+    """
 
     spoiled: set[int] = field(default_factory=set)
+    lent: dict[int, int] = field(default_factory=dict)
     failures: list[Exception] = field(default_factory=list)
     specs: list[dict[str, Any]] = field(default_factory=list)
     hold: asyncio.Event | None = None
@@ -73,6 +76,9 @@ class Joiner:
                     "container": "webm" if good else None,
                 }
             )
+            if number in self.lent:
+                parts[-1]["headerOf"] = self.lent[number]
+                failures.append(f"part {number}: chunk 0 is missing")
             if not good and content:
                 failures.append(f"part {number}: nothing in it can be decoded")
             if good:

@@ -33,10 +33,11 @@ from recorder.finalize import finalize
 from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.rendering import Renderer
 from recorder.service import RecordingService
-from storage.catalog import Catalog, RecordingRow, migrate
+from storage.catalog import Catalog, RecordingRow
 from storage.errors import CatalogUnavailable, StoreUnavailable
 from storage.objects import MemoryStore, ObjectEntry, ObjectInfo, StoredObject
 from tests.recorder.known_media import KnownTrack, audio_track
+from tests.storage.catalogs import migrated
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -377,7 +378,7 @@ async def open_house(folder: Path, *, one_clock: bool = False) -> House:
     """With `one_clock` the catalog has the house's, which stands still until a test moves it."""
     folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{folder / 'catalog.db'}"
-    await migrate(url)
+    await migrated(url)
     if not one_clock:
         return House(folder, await Catalog.open(url))
     catalog = await Catalog.open(url, clock=lambda: house.now)

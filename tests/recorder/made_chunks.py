@@ -17,13 +17,15 @@ from typing import Any
 
 import av
 
-from recorder.assemble import Spec, assemble
+from recorder.assemble import assemble
 from recorder.chunks.assembly import AssembledPart, assemble_part
 from recorder.chunks.parts import open_part
+from recorder.chunks.spec import Spec
 from recorder.chunks.webm import CLUSTER, SEGMENT, element_at
 from recorder.integrity import TrackLedger
 from recorder.jobs import FinalizeResult
 from tests.media_truth import draw_picture, make_sound, measure
+from tests.recorder.known_media import usual_scheduling
 
 REAL_SETS = Path(__file__).parents[1] / "media_chunks"
 REAL = sorted(path.name for path in REAL_SETS.iterdir())
@@ -79,9 +81,15 @@ def lay_out(
         os.utime(path, (arrived, arrived))
 
 
-def assembled(tmp_path: Path, chunks: Chunks, *, lacks_end: bool = False) -> AssembledPart:
+def assembled(
+    tmp_path: Path,
+    chunks: Chunks,
+    *,
+    arrivals: Sequence[float] | None = None,
+    lacks_end: bool = False,
+) -> AssembledPart:
     """The file of one part, not decoded and not placed. Raises what `assemble_part` raises."""
-    lay_out(tmp_path / "set", 0, chunks)
+    lay_out(tmp_path / "set", 0, chunks, arrivals)
     (tmp_path / "out").mkdir(exist_ok=True)
     return assemble_part(
         open_part(tmp_path / "set" / "0"),
@@ -160,10 +168,17 @@ OLD_WRITER = Recorder("mp4", {"movflags": "empty_moov+frag_keyframe"}, "libx264"
 """Offsets in its fragments count from the beginning of the file."""
 VP9 = Recorder("matroska", {"live": "1", "cluster_time_limit": "900"}, "libvpx-vp9", "libopus")
 PLAIN_MP4 = Recorder("mp4", {}, "libx264", "aac")
+VP9_MP4 = Recorder("mp4", SAFARI.options, "libvpx-vp9", "libopus")
+AV1_MP4 = Recorder("mp4", SAFARI.options, "libsvtav1", "libopus")
+H264_OPUS_MP4 = Recorder("mp4", SAFARI.options, "libx264", "libopus")
+AV1 = Recorder("matroska", VP9.options, "libsvtav1", "libopus")
+PCM = Recorder("matroska", VP9.options, "libvpx", "pcm_f32le")
+H264_PCM = Recorder("matroska", VP9.options, "libx264", "pcm_s16le")
 
 _ENCODING = {
     "libvpx": {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"},
+    "libsvtav1": {"preset": "12", "svtav1-params": "pred-struct=1"},
     "libx264": {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"},
 }
 
@@ -192,23 +207,25 @@ def record(
         pictures.width, pictures.height = size
         pictures.pix_fmt = "yuv420p"
         pictures.gop_size = 30
-        pictures.bit_rate = 300_000
+        if recorder.video != "libsvtav1":  # it has no variable rate without reordering
+            pictures.bit_rate = 300_000
         pictures.thread_count = 1
     if audio:
         sounds = output.add_stream(recorder.audio, rate=48000, layout="mono")
     samples = sounds.codec_context.frame_size or 960 if audio else 0
     heard = 0
-    for number in range(round(seconds * 30)):
-        if video:
-            picture = draw_picture(first + number, *size)
-            picture.pts, picture.time_base = number, Fraction(1, 30)
-            output.mux(pictures.encode(picture))
-        while audio and heard < (number + 1) * 1600:
-            output.mux(sounds.encode(_sound(heard + first * 1600, samples, heard)))
-            heard += samples
-    for stream in (pictures, sounds):
-        if stream is not None:
-            output.mux(stream.encode(None))
+    with usual_scheduling():
+        for number in range(round(seconds * 30)):
+            if video:
+                picture = draw_picture(first + number, *size)
+                picture.pts, picture.time_base = number, Fraction(1, 30)
+                output.mux(pictures.encode(picture))
+            while audio and heard < (number + 1) * 1600:
+                output.mux(sounds.encode(_sound(heard + first * 1600, samples, heard)))
+                heard += samples
+        for stream in (pictures, sounds):
+            if stream is not None:
+                output.mux(stream.encode(None))
     output.close()
     return seekable.getvalue() if recorder is PLAIN_MP4 else bytes(forward.data)
 

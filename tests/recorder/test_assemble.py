@@ -8,17 +8,25 @@ from pathlib import Path
 import av
 import pytest
 
+from recorder.chunks.checking import check_file
 from recorder.chunks.contents import units_between_start_codes, units_with_lengths
+from recorder.chunks.webm import CLUSTER
 from recorder.jobs import FinalizedFile
 from tests.media_truth import measure
 from tests.recorder.made_chunks import (
+    AV1,
+    AV1_MP4,
     BEGAN,
     FIREFOX,
+    H264_OPUS_MP4,
+    H264_PCM,
     OLD_WRITER,
+    PCM,
     PLAIN_MP4,
     REAL,
     SAFARI,
     VP9,
+    VP9_MP4,
     Recorder,
     arrivals_of,
     assembled,
@@ -40,7 +48,7 @@ SECONDS = {"audio_webm": 10.2, "webm_vp8_pause": 11.5}
 def index_is_in_front(path: Path) -> bool:
     """Before the first media there is the table of where things are."""
     data = path.read_bytes()
-    if path.suffix == ".webm":
+    if path.suffix in (".webm", ".mkv"):
         return 0 < data.find(b"\x1c\x53\xbb\x6b") < data.find(b"\x1f\x43\xb6\x75")
     boxes = [kind for kind, _, _ in mp4_boxes(data)]
     return boxes.index(b"moov") < boxes.index(b"mdat")
@@ -56,7 +64,8 @@ def frame_after_seek(path: Path, seconds: float) -> float:
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_set(tmp_path: Path, name: str) -> None:
     chunks = real_set(name)
-    lay_out(tmp_path / "set", 0, chunks, arrivals_of(name))
+    came = None if name == "webm_vp8_pause" else arrivals_of(name)  # pauses: test_pauses.py
+    lay_out(tmp_path / "set", 0, chunks, came)
     result = run_job(tmp_path, parts={"0": {"lastSequence": len(chunks) - 1}})
 
     assert result.failures == ()
@@ -96,7 +105,7 @@ def same_packets(
 
 
 def test_times_are_the_recorders_own(tmp_path: Path) -> None:
-    """A pause leaves no gap, and moves nothing."""
+    """As long as nothing says that there was a pause."""
     chunks = real_set("webm_vp8_pause")
     made = assembled(tmp_path, chunks)
     original = tmp_path / "original.webm"
@@ -122,6 +131,9 @@ def test_sizes_that_change_are_told(tmp_path: Path) -> None:
     assert result.integrity["complete"] is True
 
 
+MORE_RECORDERS = ("vp9_mp4", "av1_mp4", "opus_mp4", "pcm", "h264_pcm")
+
+
 @pytest.mark.parametrize(
     ("recorder", "container", "content_type"),
     [
@@ -130,13 +142,31 @@ def test_sizes_that_change_are_told(tmp_path: Path) -> None:
         (OLD_WRITER, "mp4", "video/mp4"),
         (PLAIN_MP4, "mp4", "video/mp4"),
         (VP9, "webm", "video/webm"),
+        (AV1, "webm", "video/webm"),
+        (VP9_MP4, "mp4", "video/mp4"),
+        (AV1_MP4, "mp4", "video/mp4"),
+        (H264_OPUS_MP4, "mp4", "video/mp4"),
+        (PCM, "matroska", "video/x-matroska"),
+        (H264_PCM, "matroska", "video/x-matroska"),
     ],
-    ids=["firefox", "safari", "offsets_from_the_beginning", "plain_mp4", "vp9"],
+    ids=[
+        "firefox",
+        "safari",
+        "offsets",
+        "plain_mp4",
+        "vp9",
+        "av1",
+        "vp9_mp4",
+        "av1_mp4",
+        "opus_mp4",
+        "pcm",
+        "h264_pcm",
+    ],
 )
 def test_other_recorders(
     tmp_path: Path, recorder: Recorder, container: str, content_type: str
 ) -> None:
-    """Irregular chunks, some of them empty, as Safari has sent them."""
+    """Irregular chunks, some of them empty, as Safari has sent them. All of it decodes."""
     data = record(recorder)
     chunks = cut(data, 100)
     assert b"" in chunks.values()
@@ -148,7 +178,11 @@ def test_other_recorders(
     assert index_is_in_front(made.path)
     truth = measure(made.path)
     assert truth.counters == tuple(range(120))
+    assert truth.beeps_s == pytest.approx([0.0, 1.0, 2.0, 3.0], abs=0.03)
     assert abs(made.duration_seconds - 4.0) < 0.1
+    checked = check_file(made.path, lambda _: None)
+    assert checked is not None
+    assert all(stream.decoded and not stream.undecodable for stream in checked.streams)
 
 
 def test_sound_alone_and_pictures_alone(tmp_path: Path) -> None:
@@ -228,6 +262,24 @@ def test_the_same_chunks_give_the_same_file(tmp_path: Path) -> None:
     leftover.write_bytes(b"of a job that was killed")
     assert made() == first
     assert sorted(os.listdir(tmp_path / "out")) == ["set.000-camera.webm"]
+
+
+def test_a_recorder_that_was_stopped_before_its_first_picture_has_lost_nothing(
+    tmp_path: Path,
+) -> None:
+    """As when a page begins anew because another track came; its header alone is no file."""
+    data = record(FIREFOX, 2.0)
+    header = data[: next(at for kind, at, _, _ in webm_elements(data) if kind == CLUSTER)]
+    lay_out(tmp_path / "set", 0, {0: header})
+    lay_out(tmp_path / "set", 1, cut(data))
+    result = run_job(tmp_path, parts={"0": {"lastSequence": 0}})
+    assert result.failures == ()
+    assert [file.path.name for file in result.files] == ["set.001-camera.webm"]
+    assert [part["container"] for part in result.integrity["parts"]] == [None, "webm"]
+    assert result.integrity["complete"] is True
+    missing = run_job(tmp_path, parts={"0": {"lastSequence": 1}})
+    assert missing.integrity["complete"] is False
+    assert len(missing.failures) == 1
 
 
 def test_a_set_without_any_chunk(tmp_path: Path) -> None:

@@ -142,6 +142,26 @@ def test_a_decoder_that_dies_or_hangs_is_no_harm(tmp_path: Path) -> None:
     assert hanging is None
 
 
+DIES_ONCE = """
+import json, os, sys
+marker = sys.argv[1]
+if not os.path.exists(marker):
+    open(marker, "w").close()
+    os.kill(os.getpid(), 9)
+print(json.dumps({"result": {"streams": [], "until": None}}))
+"""
+
+
+def test_a_decoder_that_was_killed_from_outside_gets_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the machine is short of memory: the file is not to blame, and nothing of it is damaged."""
+    (tmp_path / "dies_once.py").write_text(DIES_ONCE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = run_decoder("dies_once", [str(tmp_path / "marker")], lambda _: None)
+    assert found == {"streams": [], "until": None}
+
+
 # --- memory -----------------------------------------------------------------------------------------
 
 

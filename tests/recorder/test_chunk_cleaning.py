@@ -43,7 +43,7 @@ def cleaned(clean: Cleaner, *runs: bytes, block: int = 997) -> tuple[list[Piece]
 
     damage = Damage()
     pieces: list[Piece] = []
-    for piece in clean(readers(), damage):
+    for piece in clean(readers(), damage, b""):
         if isinstance(piece, bytes) and pieces and isinstance(pieces[-1], bytes):
             pieces[-1] += piece
         else:

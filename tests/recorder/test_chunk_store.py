@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import random
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,8 @@ from recorder.errors import (
     JournalsUnwritable,
     SetComplete,
 )
+from recorder.journals import DELETED_PREFIX
+from tests.rig.waiting import until
 
 SET = "CS_0123456789abcdef"
 LIMITS = ChunkLimits(chunk_bytes=4 << 20, set_bytes=16 << 20, chunks=1000)
@@ -60,7 +63,8 @@ async def put(
     digest: Digest | None = None,
 ) -> Kept:
     half = len(content) // 2
-    return await store.receive(SET, part, sequence, blocks(content[:half], content[half:]), digest)
+    digests = [digest] if digest else []
+    return await store.receive(SET, part, sequence, blocks(content[:half], content[half:]), digests)
 
 
 def chunk(root: Path, sequence: int = 0, part: int = 0) -> Path:
@@ -314,7 +318,7 @@ async def test_a_chunk_that_has_its_name_but_was_never_acknowledged(
     await put(store, b"one", 0)
     chunk(root, 1).write_bytes(b"two")
     assert list((await store.state(SET))[0]) == [(0, 0)]
-    assert (await put(store, b"two", 1)).outcome == "same"
+    assert (await put(store, b"two", 1)).outcome == "stored"
     assert list((await store.state(SET))[0]) == [(0, 1)]
     assert await store.bytes_of(SET) == 6
 
@@ -336,8 +340,38 @@ async def test_an_answer_waits_for_the_flush_of_the_folder(
     with pytest.raises(JournalsUnwritable):
         await put(store, b"second", 1)
     assert list((await store.state(SET))[0]) == [(0, 0)]
-    assert (await put(store, b"second", 1)).outcome == "same"
+    never_flushed = chunk(root, 1).stat().st_ino
+    assert (await put(store, b"second", 1)).outcome == "stored"
+    assert chunk(root, 1).stat().st_ino != never_flushed
     assert flushed == [chunk(root).parent] * 2
+
+
+async def test_a_flush_that_fails_takes_along_who_waits_for_the_next(
+    store: ChunkStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second name was in the folder when the first one's flush failed: it may be lost with it,
+    though the next flush says that all is well."""
+    await put(store, b"zero")
+    begun, named = threading.Event(), threading.Event()
+
+    def sync(_: Path, folder: Path) -> None:
+        if not begun.is_set():
+            begun.set()
+            assert named.wait(10)
+            raise JournalsUnwritable("the disk says no")
+
+    monkeypatch.setattr(files, "sync", sync)
+    first = asyncio.create_task(put(store, b"one", 1))
+    await asyncio.to_thread(begun.wait, 10)
+    second = asyncio.create_task(put(store, b"two", 2))
+    await until(chunk(root, 2).exists, within=10, what="the second has its name")
+    named.set()
+    done = await asyncio.gather(first, second, return_exceptions=True)
+    assert [type(each) for each in done] == [JournalsUnwritable] * 2
+    assert list((await store.state(SET))[0]) == [(0, 0)]
+    assert [(await put(store, b, n)).outcome for n, b in ((1, b"one"), (2, b"two"))] == (
+        ["stored"] * 2
+    )
 
 
 async def test_a_set_that_nobody_sent_to(store: ChunkStore, root: Path) -> None:
@@ -370,6 +404,24 @@ async def test_a_removed_set_is_gone_and_can_come_again(store: ChunkStore, root:
     assert await store.state(SET) == {}
     assert (await put(store, b"y")).outcome == "stored"
     assert chunk(root).read_bytes() == b"y"
+
+
+async def test_a_server_that_stops_leaves_the_rest_of_a_removal_to_the_next(
+    store: ChunkStore, root: Path
+) -> None:
+    for sequence in (0, 1000, 2000):
+        await put(store, b"x", sequence)
+    asked: list[bool] = []
+
+    def stops() -> bool:
+        asked.append(len(asked) == 1)
+        return asked[-1]
+
+    await asyncio.to_thread(files.remove, root, SET, stops)
+    assert len(asked) == 2
+    assert not (root / SET).exists()
+    (grave,) = root.glob(f"{DELETED_PREFIX}*")
+    assert len([path for path in grave.rglob("*") if path.is_file()]) == 2
 
 
 @pytest.mark.parametrize("by", ["the store", "another process"])

@@ -93,6 +93,10 @@ def test_it_is_complete_when_all_of_it_is(own: bool, row: ChunkSetRow, complete:
 def test_why_a_set_became_no_file_is_told() -> None:
     failed = replace(chunk_set(), status="failed", error="it hurts")
     assert with_copies(None, [failed], ZERO)["clients"][0]["failures"] == ["it hurts"]
+    parts = chunk_set(failures=("part 0: noise", "part 1: noise"))
+    failed = replace(parts, status="failed", error="part 0: noise; part 1: noise")
+    told = with_copies(None, [failed], ZERO)["clients"][0]["failures"]
+    assert told == ["part 0: noise", "part 1: noise"]
 
 
 def test_files_are_found_by_their_sets_and_put_on_the_time_line() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from mediaserver.journal import encode_header
 from recorder import finalize as job
-from recorder.derived import derive
+from recorder.derived.thumbnails import derive
 from recorder.errors import DiskFull
 from recorder.file_options import FileOptions
 from recorder.jobs import FinalizedFile, FinalizeResult

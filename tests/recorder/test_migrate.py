@@ -17,7 +17,7 @@ from recorder.homecoming import Homecoming
 from recorder.migrate import AT_ONCE, LEASE, PATIENCE, Migration, Moved, Plan
 from recorder.object_keys import object_prefix
 from recorder.removal import remove
-from storage.catalog import Catalog, FileRow, RecordingRow, migrate, new_file_id
+from storage.catalog import Catalog, FileRow, RecordingRow, new_file_id
 from storage.errors import (
     CatalogUnavailable,
     PermissionMissing,
@@ -26,6 +26,7 @@ from storage.errors import (
 )
 from storage.objects import MemoryStore, StoredObject
 from tests.recorder.house import NOW
+from tests.storage.catalogs import migrated
 
 CONTENT = bytes(range(256)) * 40
 
@@ -148,7 +149,7 @@ def _file(file_id: str, key: str, content: bytes) -> FileRow:
 @pytest.fixture
 async def town(tmp_path: Path) -> AsyncIterator[Town]:
     url = f"sqlite:///{tmp_path}/catalog.db"
-    await migrate(url)
+    await migrated(url)
     catalog = await Catalog.open(url)
     yield Town(catalog, tmp_path)
     await catalog.close()

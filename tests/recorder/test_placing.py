@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recorder.chunks.alignment import RATE, Agreement, Fit, Loudness, agree, fit, windows_of
-from recorder.chunks.arrivals import ArrivalEnvelope
-from recorder.chunks.placing import Placed, Reference, place, said_to_begin
+from recorder.chunks.alignment import RATE, Fit, Loudness, agree, fit, windows_of
+from recorder.chunks.arrivals import ArrivalEnvelope, Mark
+from recorder.chunks.parts import ChunkTimes
+from recorder.chunks.placing import Agreement, Placed, Reference, place, said_to_begin
 from recorder.file_options import FileOptions
 from recorder.finalize import finalize
 from recorder.jobs import FinalizedFile
@@ -137,9 +138,10 @@ def test_arrivals_bound_the_beginning() -> None:
     assert not marks
 
 
-def envelope_marks() -> deque[tuple[int, float]]:
+def envelope_marks() -> deque[Mark]:
     # a chunk a second: 0.4 s late, 3 s late (a retry), 0.1 s late, 0.2 s late
-    return deque([(100, 1001.4), (200, 1005.0), (300, 1003.1), (400, 1004.2)])
+    came = [(100, 1001.4), (200, 1005.0), (300, 1003.1), (400, 1004.2)]
+    return deque((offset, ChunkTimes(arrived, None)) for offset, arrived in came)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_a_clock_is_believed_as_far_as_arrivals_allow(said: float | None, placed
 def test_the_reference_that_agrees_in_most_places_counts() -> None:
     heard = {Path("a"): Agreement(5.0, 0.0, 1), Path("b"): Agreement(-0.2, 0.001, 3)}
     references = [Reference(path, 990.0) for path in heard]
-    found = place(Path("own"), 1000.0, 1000.0, references, lambda _, path, *__: heard[path])
+    found = place(Path("own"), 1000.0, 1000.0, references, lambda _, path, __: heard[path])
     assert found.to_json() == {"method": "sound", "offsetMs": -200.0, "residualMs": 1.0}
     assert found.begins == pytest.approx(999.8)
 
@@ -196,21 +198,47 @@ def test_a_stretch_of_sound_is_found_again(off: float) -> None:
     whole = speech(60)
     begin = round((15 + off) * RATE)
     own = whole[begin : begin + 20 * RATE] * 0.3 + 0.05
-    found = fit(np.asarray(own, np.float32), whole[10 * RATE : 40 * RATE], 5.0)
+    found = fit(np.asarray(own, np.float32), whole[10 * RATE : 40 * RATE], 5.0, 0.5)
     assert found is not None
     assert found.offset == pytest.approx(off, abs=0.002)
     assert found.likeness > 0.99
 
 
 def test_other_peoples_sound_does_not_fit() -> None:
-    assert fit(speech(20, seed=2), speech(30), 5.0) is None
-    assert fit(np.zeros(20 * RATE, np.float32), speech(30), 5.0) is None
-    assert fit(speech(1), speech(30), 5.0) is None
+    assert fit(speech(20, seed=2), speech(30), 5.0, 0.5) is None
+    assert fit(np.zeros(20 * RATE, np.float32), speech(30), 5.0, 0.5) is None
+    assert fit(speech(1), speech(30), 5.0, 0.5) is None
 
 
-def test_of_sounds_that_repeat_the_nearest_is_taken() -> None:
-    beeps = np.asarray((np.arange(40 * RATE) % RATE < 100) * 0.7, np.float32)
-    found = fit(beeps[10_300:30_300], beeps[5_000:35_000], 5.0)
+def beeping(period: float) -> Loudness:
+    """A beep of a tenth of a second again and again, for 40 seconds."""
+    return np.asarray((np.arange(40 * RATE) % (period * RATE) < 100) * 0.7, np.float32)
+
+
+def test_of_sounds_that_repeat_the_one_that_the_clock_singles_out_is_taken() -> None:
+    found = fit(beeping(1.0)[10_300:30_300], beeping(1.0)[5_000:35_000], 5.0, 0.5)
+    assert found is not None
+    assert found.offset == pytest.approx(0.3, abs=0.002)
+
+
+@pytest.mark.parametrize(("period", "off", "unsure"), [(0.4, 300, 0.5), (1.0, 300, 2.0)])
+def test_sounds_that_repeat_more_often_than_the_clock_is_wrong_say_nothing(
+    period: float, off: int, unsure: float
+) -> None:
+    """A ringing phone, or music made by a machine: the nearest place would be a period off."""
+    sound = beeping(period)
+    assert fit(sound[10_000 + off : 30_000 + off], sound[5_000:35_000], 5.0, unsure) is None
+
+
+def test_a_hum_that_fits_everywhere_says_nothing() -> None:
+    sound = np.asarray(np.arange(40 * RATE) % 20 < 10, np.float32)
+    assert fit(sound[10_000:30_000], sound[5_000:35_000], 5.0, 0.5) is None
+
+
+def test_repeating_sound_with_one_word_in_it_is_found_again() -> None:
+    sound = beeping(0.4)
+    sound[17_000:19_000] += speech(2)
+    found = fit(sound[10_300:30_300], sound[5_000:35_000], 5.0, 0.5)
     assert found is not None
     assert found.offset == pytest.approx(0.3, abs=0.002)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import os
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,7 @@ from recorder.errors import (
     DiskLow,
     FileRefused,
     FileTooLarge,
+    JournalsUnwritable,
     OffsetConflict,
     TooManyUploads,
     UploadBusy,
@@ -30,10 +33,11 @@ from recorder.uploads.limits import UploadLimits
 from recorder.uploads.service import Uploads
 from recorder.uploads.spool import Spool
 from recorder.uploads.tus import Piece, Read, TusUploads
-from storage.catalog import Catalog, UploadRow, migrate
+from storage.catalog import Catalog, UploadRow
 from storage.errors import StoreUnavailable
 from storage.objects import MemoryStore
 from tests.signaling.uploading import Shelf
+from tests.storage.catalogs import migrated
 
 DATA = bytes(range(256)) * 40  # 10,240 bytes
 
@@ -105,7 +109,7 @@ class House:
 @pytest_asyncio.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     url = f"sqlite:///{tmp_path / 'catalog.db'}"
-    await migrate(url)
+    await migrated(url)
     catalog = await Catalog.open(url)
     store = Store()
     house = House(tmp_path, catalog, store, Shelf(catalog, lambda _: store))
@@ -417,10 +421,33 @@ async def test_a_full_disk_keeps_what_came(house: House, monkeypatch: pytest.Mon
 
 async def test_an_unwritable_spool_makes_no_upload(house: House) -> None:
     house.spool.root.write_text("a file where the folder should be")
-    with pytest.raises(DiskLow):
+    with pytest.raises(JournalsUnwritable):
         await house.begin()
     rows = await house.catalog.uploads.in_states({"open"})
     assert rows == ()
+
+
+async def test_a_piece_that_could_not_be_flushed_has_to_come_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system may say of the next flush that all is well, though those bytes are on no disk."""
+    row = await house.begin()
+    assert await house.send(row, DATA[:1000]) == 1000
+    flush, left = os.fsync, [OSError(errno.EIO, "Input/output error")]
+
+    def failing(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(row.id) and (
+            os.fstat(descriptor).st_size > 1000 and left
+        ):
+            raise left.pop()
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(JournalsUnwritable):
+        await house.send(row, DATA[1000:2000], 1000)
+    assert await house.offset(row) == 1000
+    assert await house.send(row, DATA[1000:], 1000) == len(DATA)
+    assert await house.stored(row) == DATA
 
 
 async def test_a_row_of_long_ago_is_no_way_in(house: House) -> None:

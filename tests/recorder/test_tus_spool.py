@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.uploads.spool import MARK, Spool
+from recorder.uploads.spool import LENGTH, Spool
+from recorder.uploads.sure_length import PLACES
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +77,6 @@ def test_a_piece_with_a_checksum_counts_only_as_a_whole(spool: Spool) -> None:
         assert arrival.flush() == 4
     assert length(spool) == 4
     assert content(spool) == b"kept"
-    assert not Path(f"{spool.path('UP_a')}{MARK}").exists()
 
 
 def test_a_piece_with_a_right_checksum_is_kept(spool: Spool) -> None:
@@ -103,17 +103,41 @@ def test_a_discarded_piece_leaves_no_trace(spool: Spool) -> None:
     assert content(spool) == b"kept right"
 
 
-@pytest.mark.parametrize("torn", [b"", b"4", b"40"])
-def test_a_mark_that_was_torn_hides_nothing(spool: Spool, torn: bytes) -> None:
-    """The mark is durable before the first byte behind it; a torn one has no bytes behind it."""
+@pytest.mark.parametrize("torn", [b"", b"\0" * 40, b"9 999 0 x 1\n", b"9 4"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_length_that_was_torn_leaves_the_one_before(
+    spool: Spool, torn: bytes, place: int
+) -> None:
     spool.create("UP_a")
     append(spool, b"kept")
-    Path(f"{spool.path('UP_a')}{MARK}").write_bytes(torn)
-    assert length(spool) == 4
-    assert append(spool, b" more") == 9
+    append(spool, b" more")
+    beside = Path(f"{spool.path('UP_a')}{LENGTH}")
+    whole = beside.read_bytes()
+    beside.write_bytes(whole[:place] + torn.ljust(64, b"\0") + whole[place + 64 :])
+    with Spool(spool.root, "another boot").open("UP_a") as arrival:
+        assert arrival.durable in (4, 9)
+        assert content(spool) == b"kept more"[: arrival.durable]
 
 
-def test_removing_takes_the_mark_along(spool: Spool) -> None:
+def test_what_was_not_flushed_before_the_machine_died_does_not_count(spool: Spool) -> None:
+    """The file may have its length already, and not its bytes."""
+    spool.create("UP_a")
+    append(spool, b"kept")
+    with spool.path("UP_a").open("ab") as file:
+        file.write(bytes(100))
+    with Spool(spool.root, "another boot").open("UP_a") as arrival:
+        assert arrival.durable == 4
+    assert content(spool) == b"kept"
+
+
+def test_a_lost_length_is_a_lost_file(spool: Spool) -> None:
+    spool.create("UP_a")
+    Path(f"{spool.path('UP_a')}{LENGTH}").unlink()
+    with pytest.raises(FileNotFoundError):
+        spool.open("UP_a")
+
+
+def test_removing_takes_the_length_along(spool: Spool) -> None:
     spool.create("UP_a")
     with spool.open("UP_a") as arrival:
         arrival.check_with("sha1")

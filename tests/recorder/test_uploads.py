@@ -23,14 +23,16 @@ from recorder.errors import (
     UploadIncomplete,
     UploadOver,
 )
+from recorder.uploads import arrivals
 from recorder.uploads.limits import UploadLimits
 from recorder.uploads.service import Uploads
-from storage.catalog import Catalog, MediaRow, UploadRow, migrate
+from storage.catalog import Catalog, MediaRow, UploadRow
 from storage.errors import StoreUnavailable
 from storage.objects import LocalStore, ObjectInfo, Part
 from storage.objects.local_signing import LocalSigner
 from tests.rig.waiting import until
 from tests.signaling.uploading import PART, REFUSED, Shelf
+from tests.storage.catalogs import migrated
 from tests.storage.contents import counting
 from tests.storage.streams import blocks_of
 
@@ -147,7 +149,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     url = f"sqlite:///{tmp_path}/catalog.db"
-    await migrate(url)
+    await migrated(url)
     catalog = await Catalog.open(url)
     store = FailingStore(tmp_path / "objects")
     signer = MortalSigner(store, "", b"the secret of the house, 32 and more", clock=NOW.timestamp)
@@ -234,6 +236,9 @@ async def test_what_a_store_does_not_remove_at_once_is_removed_later(bench: Benc
     bench.store.down = False
     await uploads.sweep()
     assert await bench.keys() == []
+    bench.now += timedelta(days=15)
+    await uploads.sweep()
+    assert await bench.catalog.uploads.get(row.id) is None
 
 
 async def test_a_store_that_begins_nothing_leaves_no_session_under_way(
@@ -272,6 +277,17 @@ async def test_nothing_expires_while_nobody_knows_what_has_come(
 # --- sessions -------------------------------------------------------------------------------------
 
 
+async def test_a_form_that_takes_long_lives_as_long_as_bytes_come(bench: Bench) -> None:
+    uploads = bench.process()
+    row = await uploads.initiate("paul", "talk.mp4", len(SMALL), "video/mp4")
+    for received in (1, 50_000):
+        uploads.form_arrived(row.storage_key, received)
+        bench.now += 2 * HOUR
+        assert await uploads.look() == 0
+    bench.now += 2 * HOUR
+    assert await uploads.look() == 1
+
+
 async def test_whoever_listens_hears_of_every_end(bench: Bench) -> None:
     uploads = bench.process()
     done, refused = await bench.form(uploads), await bench.form(uploads, REFUSED)
@@ -287,6 +303,23 @@ async def test_whoever_listens_hears_of_every_end(bench: Bench) -> None:
     assert [row.status for row in bench.over] == ["done", "failed", "aborted", "expired"]
     assert bench.over[-1].id == expired.id
     assert await bench.parts_left() == 0
+
+
+async def test_between_two_looks_into_the_store_an_upload_keeps_its_speed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(arrivals, "_seconds", lambda: now)
+    uploads = bench.process()
+    row = await bench.in_parts(uploads)
+    speeds = []
+    for moment in (101.0, 102.5, 104.0):  # it is looked at the first and the last time
+        now = moment
+        progress = await uploads.progress(row)
+        assert progress.received == len(LARGE)
+        speeds.append(progress.speed)
+    assert speeds[0] == speeds[1] == pytest.approx(len(LARGE) * 8 / 1e6)
+    assert speeds[2] == pytest.approx(speeds[0] / 4)
 
 
 async def test_signs_of_life_are_written_down_seldom(bench: Bench) -> None:
@@ -331,6 +364,34 @@ async def test_a_file_of_this_machine_that_is_refused_is_not_kept(
         await uploads.take_file(row, path)
     assert await bench.keys() == []
     assert await bench.status(row) == "failed"
+
+
+async def test_a_file_that_has_come_does_not_expire_while_it_is_put_or_its_store_is_away(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its bytes were told to be here."""
+    uploads, path = bench.process(), tmp_path / "spooled"
+    path.write_bytes(SMALL)
+    row = await uploads.initiate("paul", "talk.mp4", len(SMALL), "video/mp4", method="tus")
+    putting, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def put_file(*words: Any, **more: Any) -> None:
+        putting.set()
+        await goes_on.wait()
+        raise StoreUnavailable("down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "put_file", put_file)
+        taking = asyncio.create_task(uploads.take_file(row, path))
+        await putting.wait()
+        bench.now += 2 * HOUR
+        assert await uploads.look() == 0
+        goes_on.set()
+        with pytest.raises(StoreUnavailable):
+            await taking
+    bench.now += 20 * HOUR
+    assert await uploads.look() == 0
+    assert (await uploads.take_file(row, path)).size == len(SMALL)
 
 
 async def test_a_file_whose_session_was_aborted_is_not_kept(bench: Bench, tmp_path: Path) -> None:

@@ -164,8 +164,7 @@ def test_a_muted_minute_in_which_the_numbers_went_all_the_way_round(tmp_path: Pa
         if number == 100:
             track.sequence += 65_000
         track.put(number / 50 + (1300.0 if number >= 100 else 0.0), packet)
-    result = make(tmp_path, [mute(track, 2.0, 1302.0)])
-    file, _ = only(result)
+    (file,) = make(tmp_path, [mute(track, 2.0, 1302.0)]).files
     assert file.duration_seconds == pytest.approx(1304, abs=0.1)
     assert_all_there_in_order(file.path, encode_audio(4.0))
 

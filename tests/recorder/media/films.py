@@ -57,6 +57,9 @@ def _add_video(output: Any, codec: str, size: tuple[int, int], fps: int, rotatio
     stream.width, stream.height = size
     stream.pix_fmt = "yuv420p"
     stream.codec_context.gop_size = fps
+    if codec == "libvpx":  # its other threads spin while they wait
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"deadline": "realtime", "cpu-used": "8"}
     if codec == "libx264":
         stream.codec_context.options = {"preset": "ultrafast"}
     stream.codec_context.time_base = Fraction(1, 90_000 if codec == "libx264" else fps)

@@ -15,8 +15,9 @@ from recorder.jobs import JobKind
 from recorder.media.library import MediaLibrary
 from recorder.media.limits import MediaLimits
 from signaling.jobs import SubprocessJobs
-from storage.catalog import Catalog, MediaRow, UploadRow, migrate, new_media_id, new_upload_id
+from storage.catalog import Catalog, MediaRow, UploadRow, new_media_id, new_upload_id
 from storage.objects import LocalStore, MemoryStore, ObjectStore
+from tests.storage.catalogs import migrated
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -144,7 +145,7 @@ async def open_shelf(folder: Path, *, remote: bool, **options: Any) -> AsyncIter
     """`remote` keeps objects where no process but this one can reach them."""
     folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{folder / 'catalog.db'}"
-    await migrate(url)
+    await migrated(url)
     catalog = await Catalog.open(url)
     store: ObjectStore = MemoryStore() if remote else LocalStore(folder / "store")
     if isinstance(store, LocalStore):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
@@ -18,9 +19,11 @@ from recorder.errors import (
     JobPostponed,
     MediaDeleted,
     NotYourMedia,
+    TooManyRenditions,
     UnknownMedia,
 )
-from storage.catalog import MediaRow
+from recorder.media.library import MOST_RENDITIONS
+from storage.catalog import MediaRow, new_media_id
 from storage.errors import StoreUnavailable
 from tests.recorder.media.films import film
 from tests.recorder.media.shelf import Shelf, open_shelf
@@ -170,6 +173,22 @@ async def test_a_rendition_is_cancelled(shelf: Shelf, films: Path) -> None:
     assert not [key for key in await shelf.keys() if "360p" in key]
 
 
+async def test_attack_renditions_of_many_files_wished_for_at_once(
+    shelf: Shelf, films: Path
+) -> None:
+    """Each of the requests could see that nothing waits yet."""
+    row = await shelf.brought(films / "plain.mp4")
+    shelf.tools.hold = asyncio.Event()
+    ids = [new_media_id() for _ in range(MOST_RENDITIONS + 5)]
+    for media_id in ids:
+        await shelf.catalog.media.create(replace(row, id=media_id))
+    wishes = (shelf.library.process(media_id, "ursula", ["240p"]) for media_id in ids)
+    answers = await asyncio.gather(*wishes, return_exceptions=True)
+    refused = [each for each in answers if isinstance(each, TooManyRenditions)]
+    assert (len(refused), len(answers) - len(refused)) == (5, MOST_RENDITIONS)
+    assert refused[0].details == {"limit": MOST_RENDITIONS, "waiting": MOST_RENDITIONS}
+
+
 async def test_a_job_that_fails_twice_fails_the_rendition(shelf: Shelf, films: Path) -> None:
     row = await shelf.brought(films / "plain.mp4")
     shelf.tools.failures += [
@@ -241,7 +260,7 @@ async def test_looking_again_finds_a_file_that_was_spoilt(shelf: Shelf, films: P
 async def test_deleted_restored_and_purged(shelf: Shelf, films: Path) -> None:
     kept = await shelf.brought(films / "plain.mp4")
     row = await shelf.brought(films / "plain.webm", "other.webm")
-    await shelf.library.put_captions(row.id, "ursula", "de", VTT)
+    await shelf.library.captions.put(row.id, "ursula", "de", VTT)
     await shelf.library.delete(row.id, "ursula")
     assert [each.id for each in (await shelf.library.find("ursula")).items] == [kept.id]
     with pytest.raises(MediaDeleted):
@@ -276,17 +295,50 @@ async def test_a_store_that_is_down_keeps_the_row_that_names_its_objects(
     assert await shelf.library.purge() == 1
 
 
+async def test_nobody_brings_back_what_is_being_removed_for_good(shelf: Shelf, films: Path) -> None:
+    """Some of its objects may be gone by then."""
+    row = await shelf.brought(films / "plain.mp4")
+    await shelf.library.delete(row.id, "ursula")
+    shelf.now += timedelta(days=30)
+    await shelf.library.restore(row.id, "ursula")  # on the last day
+    await shelf.library.delete(row.id, "ursula")
+    shelf.now += timedelta(days=30, seconds=1)
+    right, removing, goes_on = shelf.store.delete_many, asyncio.Event(), asyncio.Event()
+
+    async def fail(keys: object) -> None:
+        removing.set()
+        await goes_on.wait()
+        raise StoreUnavailable("down")
+
+    shelf.store.delete_many = fail  # type: ignore[method-assign, assignment]
+    purging = asyncio.create_task(shelf.library.purge())
+    await removing.wait()
+    for _ in range(2):  # while it is removed, and when that did not work
+        for attempt in (
+            shelf.library.restore(row.id, "ursula"),
+            shelf.library.delete(row.id, "ursula"),
+            shelf.library.get(row.id, None),
+        ):
+            with pytest.raises(UnknownMedia):
+                await attempt
+        assert (await shelf.library.find("ursula", deleted=True)).total == 0
+        goes_on.set()
+        assert await purging == 0
+    shelf.store.delete_many = right  # type: ignore[method-assign]
+    assert await shelf.library.purge() == 1
+
+
 async def test_a_wish_that_comes_while_an_older_row_is_looked_at_is_not_lost(
     shelf: Shelf, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = await shelf.brought(films / "plain.mp4")
     await shelf.library.idle()
     get, has_read, goes_on = shelf.catalog.media.get, asyncio.Event(), asyncio.Event()
+    asking = asyncio.current_task()
 
     async def get_slowly(media_id: str) -> MediaRow | None:
         found = await get(media_id)
-        task = asyncio.current_task()
-        if task is not None and task.get_name().startswith("media "):
+        if asyncio.current_task() is not asking:  # it is the work in the background
             has_read.set()
             await goes_on.wait()
         return found
@@ -329,8 +381,8 @@ async def test_another_users_file_is_out_of_reach(shelf: Shelf, films: Path) -> 
         library.remove_rendition(row.id, "mallory", "240p"),
         library.attach(row.id, "mallory", "course", None, to=True),
         library.watched(row.id, "mallory", 5.0, begins=True),
-        library.put_captions(row.id, "mallory", "de", VTT),
-        library.remove_captions(row.id, "mallory", "de"),
+        library.captions.put(row.id, "mallory", "de", VTT),
+        library.captions.remove(row.id, "mallory", "de"),
     ):
         with pytest.raises(NotYourMedia):
             await attempt
@@ -359,7 +411,7 @@ VTT = b"WEBVTT\n\n00:01.000 --> 00:02.500\nHello\n\n00:03.000 --> 01:00:04.000 a
 async def test_captions_that_are_none(shelf: Shelf, films: Path, data: bytes, words: str) -> None:
     row = await shelf.brought(films / "plain.mp4")
     with pytest.raises(BadCaptions, match=words):
-        await shelf.library.put_captions(row.id, "ursula", "de", data)
+        await shelf.library.captions.put(row.id, "ursula", "de", data)
     assert len(await shelf.keys()) == 1
 
 
@@ -369,5 +421,5 @@ async def test_a_language_never_becomes_another_key(
 ) -> None:
     row = await shelf.brought(films / "plain.mp4")
     with pytest.raises(BadCaptions):
-        await shelf.library.put_captions(row.id, "ursula", language, VTT)
+        await shelf.library.captions.put(row.id, "ursula", language, VTT)
     assert len(await shelf.keys()) == 1
