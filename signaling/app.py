@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from typing import Final
 
 from aiohttp import web
@@ -24,7 +23,7 @@ from mediaserver.messages import (
     WorkerLost,
 )
 from signaling.accesslog import AccessLog
-from signaling.auth import TokenAuthority, VideoGrants
+from signaling.auth import sign_in_link
 from signaling.building import build
 from signaling.draining import drain
 from signaling.errors import StartError
@@ -40,7 +39,6 @@ log: Final = logging.getLogger(__name__)
 
 LONGEST_LINE: Final = 64 * 1024  # bytes; tokens and whole offers travel in the request line
 BACKLOG: Final = 1024
-SIGN_IN_LIFE: Final = timedelta(hours=24)
 
 
 async def serve(settings: Settings, keys: Mapping[str, str]) -> None:
@@ -84,14 +82,6 @@ def ready_lines(port: int, udp_port: int, keys: Mapping[str, str]) -> str:
         f"mediaserver is ready on http://localhost:{port} (media on UDP {udp_port})\n"
         f"Sign in as host: {sign_in_link(port, keys)}"
     )
-
-
-def sign_in_link(port: int, keys: Mapping[str, str]) -> str:
-    """A link whose token is a server's own: it may do everything, for 24 hours."""
-    token = TokenAuthority(keys).mint(
-        None, VideoGrants(room_create=True, room_list=True, room_record=True), SIGN_IN_LIFE
-    )
-    return f"http://localhost:{port}/#token={token}"
 
 
 def listening_socket(settings: Settings) -> socket.socket:

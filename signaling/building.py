@@ -1,4 +1,5 @@
-"""Every part of a server, made once and in order, and ended in the opposite order.
+"""Every part of a server, made once and in order, and ended in the opposite order: first the ground,
+where the machine may refuse, then what stands on it.
 
 What can fail because of the machine (a folder that can't be written, a database that can't be reached,
 a taken port) fails here, before the ready line, as a StartError with one line to act on.
@@ -12,10 +13,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from mediaserver.errors import MediaError, PortTaken
-from mediaserver.facade import MediaWorkers
+from mediaserver.facade import MediaPlane, MediaWorkers
 from recorder.chunks.copies import ClientCopies
 from recorder.chunks.places import chunks_root
 from recorder.chunks.store import ChunkLimits, ChunkStore
@@ -23,6 +24,7 @@ from recorder.delivery import Deliverer
 from recorder.depots import Depots
 from recorder.diskspace import DiskSpace
 from recorder.errors import JobPostponed
+from recorder.jobs import JobRunner, Tools
 from recorder.journals import journals_root
 from recorder.keeper import Keeper
 from recorder.media.library import MediaLibrary
@@ -30,8 +32,9 @@ from recorder.media.limits import MediaLimits
 from recorder.rendering import Renderer
 from recorder.service import RecordingService
 from recorder.targets import Targets
+from recorder.uploads.finishing import Admission
 from recorder.uploads.service import Uploads
-from recorder.uploads.spool import Spool
+from recorder.uploads.spool import SPOOL, Spool
 from recorder.uploads.tus import TusUploads
 from signaling.addresses import own_addresses
 from signaling.auth import TokenAuthority
@@ -68,8 +71,13 @@ from storage.objects.local_signing import LocalSigner
 log: Final = logging.getLogger(__name__)
 
 
+class Jobs(JobRunner, Tools, Protocol):
+    @property
+    def renders_at_once(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class Ground:
     """What everything else stands on. `journals` is also where arriving files rest."""
 
     settings: Settings
@@ -77,10 +85,10 @@ class _Ground:
     catalog: Catalog
     depots: Depots
     local_objects: LocalSigner
-    media: MediaWorkers
+    media: MediaPlane
     space: DiskSpace
     deliverer: Deliverer
-    jobs: QueuedJobs
+    jobs: Jobs
     journals: Path
 
 
@@ -91,7 +99,14 @@ async def build(
 
     `stack` ends them. Raises StartError.
     """
-    ground = await _lay_ground(settings, keys, stack)
+    return await build_on(await _lay_ground(settings, keys, stack), stack)
+
+
+async def build_on(
+    ground: Ground, stack: AsyncExitStack, admission: Admission | None = None
+) -> tuple[Services, Conferences, Keeper]:
+    """The same on ground that is there. Uploads end in `admission` or, without one, in the library."""
+    settings, keys = ground.settings, ground.keys
     targets = Targets(ground.depots, ground.journals)
     chunks, copies = _client_copies(ground, stack)
     recordings = RecordingService(
@@ -106,7 +121,7 @@ async def build(
         copies=copies,
     )
     renderer = _renderer(ground, stack)
-    library, uploads = await _media_library(ground, stack)
+    library, uploads = await _media_library(ground, stack, admission)
     live = await _live_streams(ground, stack)
     recordings.subscribe(live.recording_changed)
     calls, rooms = CallLog(ground.catalog, recordings), RoomBook(ground.catalog.rooms)
@@ -149,9 +164,7 @@ async def build(
 # --- the ground --------------------------------------------------------------------------------------
 
 
-async def _lay_ground(
-    settings: Settings, keys: Mapping[str, str], stack: AsyncExitStack
-) -> _Ground:
+async def _lay_ground(settings: Settings, keys: Mapping[str, str], stack: AsyncExitStack) -> Ground:
     prepare_folder(settings.data_dir, "MEDIASERVER_DATA_DIR")
     if "local" in (settings.recording_storage_provider, settings.recording_fallback_provider):
         prepare_folder(settings.recordings_dir, "RECORDING_OUTPUT_DIR")
@@ -168,7 +181,7 @@ async def _lay_ground(
     stack.push_async_callback(media.stop)
     jobs = await _start_jobs(settings)
     stack.push_async_callback(jobs.stop)
-    return _Ground(
+    return Ground(
         settings=settings,
         keys=keys,
         catalog=catalog,
@@ -271,7 +284,7 @@ def _one_line(error: Exception) -> str:
 # --- what stands on it -------------------------------------------------------------------------------
 
 
-def _client_copies(ground: _Ground, stack: AsyncExitStack) -> tuple[ChunkStore, ClientCopies]:
+def _client_copies(ground: Ground, stack: AsyncExitStack) -> tuple[ChunkStore, ClientCopies]:
     settings = ground.settings
     limits = ChunkLimits(
         chunk_bytes=settings.recording_chunk_max_mb << 20,
@@ -293,7 +306,7 @@ def _client_copies(ground: _Ground, stack: AsyncExitStack) -> tuple[ChunkStore, 
     return chunks, copies
 
 
-def _renderer(ground: _Ground, stack: AsyncExitStack) -> Renderer:
+def _renderer(ground: Ground, stack: AsyncExitStack) -> Renderer:
     renderer = Renderer(
         ground.catalog,
         ground.deliverer,
@@ -308,7 +321,9 @@ def _renderer(ground: _Ground, stack: AsyncExitStack) -> Renderer:
     return renderer
 
 
-async def _media_library(ground: _Ground, stack: AsyncExitStack) -> tuple[MediaLibrary, Uploads]:
+async def _media_library(
+    ground: Ground, stack: AsyncExitStack, admission: Admission | None
+) -> tuple[MediaLibrary, Uploads]:
     """Users' own files, and the way they come in."""
     settings = ground.settings
     library = MediaLibrary(
@@ -331,7 +346,7 @@ async def _media_library(ground: _Ground, stack: AsyncExitStack) -> tuple[MediaL
     uploads = Uploads(
         ground.catalog,
         ground.depots,
-        library,
+        admission or library,
         upload_limits(settings),
         clock=now,
         local=ground.local_objects,
@@ -344,12 +359,12 @@ async def _media_library(ground: _Ground, stack: AsyncExitStack) -> tuple[MediaL
     return library, uploads
 
 
-def _tus_uploads(ground: _Ground, uploads: Uploads) -> TusUploads:
-    spool = Spool(ground.journals / ".uploads")
+def _tus_uploads(ground: Ground, uploads: Uploads) -> TusUploads:
+    spool = Spool(ground.journals / SPOOL)
     return TusUploads(uploads, ground.catalog.uploads, spool, ground.space)
 
 
-async def _live_streams(ground: _Ground, stack: AsyncExitStack) -> LiveStreams:
+async def _live_streams(ground: Ground, stack: AsyncExitStack) -> LiveStreams:
     settings = ground.settings
     live = LiveStreams(settings.data_dir, ground.space, keep_free=settings.disk_low_mb << 20)
     await live.prepare()

@@ -11,11 +11,14 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
+from recorder.journals import sync_up
 from signaling.errors import SettingsError, StartError
 from signaling.settings import SHORTEST_SECRET, Settings
-from storage.catalog import Catalog
+
+if TYPE_CHECKING:
+    from storage.catalog import Catalog
 
 KEYS_FILE: Final = "keys.json"
 LOCK_FILE: Final = "serve.lock"
@@ -113,11 +116,7 @@ def _write_identity(root: Path, identity: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(root / IDENTITY_FILE)
-        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_up(root, root.parent)
     except OSError as error:
         raise _unusable(root, error) from None
 

@@ -6,14 +6,21 @@ import importlib.metadata
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
 import pylibsrtp
 
+from recorder.chunks.places import CHUNKS
+from recorder.diskspace import DiskSpace
+from recorder.errors import DiskLow
+from recorder.journals import journals_root
+from recorder.uploads.spool import SPOOL
 from signaling.app import listening_socket
+from signaling.commands.terminal import size
 from signaling.datadir import prepare_folder
 from signaling.errors import SignalingError
 from signaling.rest.webapp import WEBROOT
@@ -25,6 +32,7 @@ from storage.errors import StorageError
 OLDEST_PYTHON: Final = (3, 11)
 PACKETS: Final = 5_000
 PACKET_BYTES: Final = 1_200
+WAITING: Final = {CHUNKS: "chunks", SPOOL: "unfinished uploads"}  # folders among the journals
 SLOW_MICROSECONDS: Final = 20.0  # for one packet; a call of two needs a few hundred a second
 
 
@@ -43,6 +51,8 @@ async def examine(settings: Settings) -> list[Finding]:
         _attempt("HTTP port", lambda: _tcp_port(settings)),
         _attempt("media port", lambda: _udp_port(settings)),
         _attempt("data folder", lambda: _folder(settings)),
+        _attempt("disk", lambda: _disk(settings)),
+        _attempt("waiting to be stored", lambda: _waiting(settings)),
         await _attempt_async("database", lambda: _database(settings)),
         await _storage(settings),
         _webroot(),
@@ -67,10 +77,10 @@ def _srtp() -> Finding:
     except pylibsrtp.Error as error:
         return Finding("SRTP", False, f"pylibsrtp {version} has no AES-GCM ({error})")
     payload = bytes(PACKET_BYTES)
-    begin = time.perf_counter()
+    begin = time.thread_time()  # of this machine's processor, however busy it is now
     for sequence in range(PACKETS):
         session.protect(b"\x80\x60" + sequence.to_bytes(2, "big") + bytes(8) + payload)
-    each = (time.perf_counter() - begin) / PACKETS * 1e6
+    each = (time.thread_time() - begin) / PACKETS * 1e6
     return Finding(
         "SRTP", each < SLOW_MICROSECONDS, f"pylibsrtp {version}, AES-GCM, {each:.1f} µs a packet"
     )
@@ -93,6 +103,30 @@ def _folder(settings: Settings) -> str:
     if "local" in providers_in_use(settings):
         prepare_folder(settings.recordings_dir, "RECORDING_OUTPUT_DIR")
     return f"{settings.data_dir.absolute()} can be written"
+
+
+def _disk(settings: Settings) -> str:
+    space = DiskSpace(
+        settings.data_dir, settings.disk_low_mb << 20, stop=settings.disk_stop_mb << 20
+    )
+    space.check()
+    space.check_arrival()
+    return f"{size(space.free)} free"
+
+
+def _waiting(settings: Settings) -> str:
+    """What lies in the data folder until it is a stored file."""
+    root, found = journals_root(settings.data_dir), Counter[str]()
+    for path in root.glob("*/**/*"):
+        with suppress(FileNotFoundError):  # a server runs
+            if path.is_file():
+                folder = path.relative_to(root).parts[0]
+                what = WAITING.get(folder, "work under way" if folder[0] == "." else "journals")
+                found[what] += path.stat().st_size
+    if not found.total():
+        return f"nothing, in {root}"
+    told = ", ".join(f"{size(count)} of {what}" for what, count in sorted(found.items()))
+    return f"{told}, in {root}; `mediaserver recordings fsck` says what of it is left over"
 
 
 async def _database(settings: Settings) -> str:
@@ -127,7 +161,7 @@ def _webroot() -> Finding:
 def _attempt(part: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(part, True, check())
-    except (SignalingError, OSError) as error:
+    except (SignalingError, DiskLow, OSError) as error:
         return Finding(part, False, str(error))
 
 

@@ -16,7 +16,7 @@ from livekit.protocol import egress, webhook
 
 from recorder.finishing import NO_MEDIA
 from recorder.lifecycle import END_REASON, EndReason, Status
-from signaling.rest.bodies import iso
+from signaling.clock import iso
 from signaling.rest.represent import file_path
 from storage.catalog import FileRow, RecordingRow
 

@@ -12,7 +12,12 @@ import asyncio
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
+from signaling.rest.envelope import failure
+
+UNREADABLE: Final = "unreadable_request", "the request could not be read"
+NO_PACKING: Final = "unsupported_media_type", "no such `Content-Encoding` is taken"
 HEAD_SECONDS: Final = 10.0
 KEEPALIVE_SECONDS: Final = 75.0  # from a response to the next request
 
@@ -48,9 +53,16 @@ class GuardedHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Without the offending line, which may hold a token: the client knows what it sent."""
-        told = "the request could not be read\n" if status == 400 else message
-        return super().handle_error(request, status, exc, told)
+        """What can't be read is the client's fault: no traceback, and not the offending line, which
+        may hold a token. Packed bodies that aiohttp has no code for get no further than this either.
+        """
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        self.logger.info("unreadable request from %s: %s", request.remote, type(exc).__name__)
+        packed = isinstance(exc, ContentEncodingError)
+        answer = failure(415 if packed else 400, *(NO_PACKING if packed else UNREADABLE))
+        answer.force_close()
+        return answer
 
     def _busy(self) -> bool:
         """A request is here: what comes is its body or a socket's frames."""

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from signaling.auth import AccessToken, VideoGrants
 from signaling.errors import Forbidden, Unauthorized
 
 Role = Literal["server", "host", "participant", "audience", "user"]
 RoomRole = Literal["host", "participant", "audience"]
+
+LONGEST_NAME: Final = 256  # characters of a room's or a person's name
 
 
 @dataclass(frozen=True, slots=True)

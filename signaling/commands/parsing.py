@@ -6,23 +6,18 @@ import argparse
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Never
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from signaling.commands.terminal import EXIT_WRONG
-from signaling.settings import Settings, environment_name, flag_name
+from signaling.commands.refusing import OneLineParser
+from signaling.logs import configure_logging
+from signaling.settings import Settings, environment_name, flag_name, load_settings
 
 LONGEST_DURATION: Final = 3650 * 86_400  # seconds
 SETTING: Final = "setting_"
 
 Run = Callable[[Settings, argparse.Namespace], int]
 """Carries a command out; its exit status."""
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """A wrong command line is told in one line, like a wrong setting."""
-
-    def error(self, message: str) -> Never:
-        self.exit(EXIT_WRONG, f"{self.prog}: {message}; `{self.prog} --help` lists what there is\n")
 
 
 if TYPE_CHECKING:  # argparse has no public name for it
@@ -48,7 +43,7 @@ def command(
         description=f"{help_text[:1].upper()}{help_text[1:]}. {more}".strip(),
         allow_abbrev=False,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=partial(_run, run))
     settings = parser.add_argument_group("settings (flag, environment name, default)")
     for field_name, field in Settings.model_fields.items():
         default = field.get_default()
@@ -62,7 +57,14 @@ def command(
     return parser
 
 
-def settings_flags(given: argparse.Namespace) -> Mapping[str, str]:
+def _run(run: Run, given: argparse.Namespace) -> int:
+    """Raises SettingsError, and what `run` raises."""
+    settings = load_settings(_settings_flags(given))
+    configure_logging(settings.log_level)
+    return run(settings, given)
+
+
+def _settings_flags(given: argparse.Namespace) -> Mapping[str, str]:
     """The settings that were given as flags, by the names of their fields."""
     return {
         name.removeprefix(SETTING): value

@@ -23,7 +23,8 @@ from recorder.reupload import Reupload
 from signaling.clock import now
 from signaling.commands.opening import opened, sole_user
 from signaling.commands.parsing import command
-from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, tell
+from signaling.commands.refusing import EXIT_REFUSED
+from signaling.commands.terminal import StatusLine, counted, size, tell
 from signaling.jobs import SubprocessJobs, default_at_once
 from signaling.settings import Settings
 from signaling.stores import links_last
@@ -45,9 +46,9 @@ def add_commands(actions: Commands) -> None:
         form="[--deep] [--json] [ID ...]",
         more=(
             "Reads kept journals record by record, asks the stores for every file's size, and looks"
-            " for journals and objects that no recording has. Changes nothing, and works while the"
-            " server runs. Each line says what to do. Exit status 1 when there is a problem; a note"
-            " is none."
+            " for journals, chunks of participants' browsers and objects that no recording has."
+            " Changes nothing, and works while the server runs. Each line says what to do. Exit"
+            " status 1 when there is a problem; a note is none."
         ),
     )
     _add_ids(fsck)
@@ -65,8 +66,9 @@ def add_commands(actions: Commands) -> None:
         form="[--deep] [--dry-run] [ID ...]",
         more=(
             "Journals without a recording get one; failed recordings, and recordings whose files are"
-            " gone, are made once more from kept journals; lost composites are rendered again; what"
-            " waits for storage is due now; empty folders go. Nothing with media in it is ever"
+            " gone, are made once more from kept journals; chunks that became no file are assembled once"
+            " more; lost composites are rendered again; what waits for storage is due now; empty"
+            " folders go. Nothing with media in it is ever"
             " removed. A server that runs does the work within seconds; otherwise it is done here."
             " Exit status 1 when something could not be mended."
         ),

@@ -14,14 +14,14 @@ from recorder.progress import Progress
 from recorder.recovery import retry
 from recorder.retention import Expired, Retention
 from recorder.reupload import Outcome, Reupload, waiting_recordings
-from signaling.clock import now
+from signaling.clock import iso, now
 from signaling.commands import recording_checks
 from signaling.commands.opening import opened
 from signaling.commands.parsing import command, group
-from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, tell
+from signaling.commands.refusing import EXIT_REFUSED
+from signaling.commands.terminal import StatusLine, counted, size, tell
 from signaling.errors import SettingsError
 from signaling.jobs import SubprocessJobs
-from signaling.rest.bodies import iso
 from signaling.settings import Settings
 from signaling.stores import links_last, retention_policy
 from storage.catalog import Catalog, ServerLock
@@ -34,8 +34,8 @@ PAGE: Final = 200
 PATIENCE: Final = 3  # recordings in a row that a store may refuse before the others are not tried
 
 
-def add_commands(commands: Commands) -> None:
-    actions = group(commands, "recordings", "look at recordings, and bring them where they belong")
+def add_command(commands: Commands, name: str, help_text: str) -> None:
+    actions = group(commands, name, help_text)
     command(actions, "list", "list recordings, newest first", _list)
     again = command(
         actions,

@@ -13,7 +13,8 @@ from recorder.migrate import Migration, Moved, Plan
 from signaling.clock import now
 from signaling.commands.opening import opened
 from signaling.commands.parsing import command, group, month
-from signaling.commands.terminal import EXIT_REFUSED, StatusLine, counted, size, table, tell
+from signaling.commands.refusing import EXIT_REFUSED
+from signaling.commands.terminal import StatusLine, counted, size, table, tell
 from signaling.costs import Amount, Usage, usage_of
 from signaling.errors import SettingsError, StartError
 from signaling.settings import Settings
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 PROVIDERS: Final = get_args(Provider)
 
 
-def add_commands(commands: Commands) -> None:
-    actions = group(commands, "storage", "try out, empty and count the stores of recordings")
+def add_command(commands: Commands, name: str, help_text: str) -> None:
+    actions = group(commands, name, help_text)
     check = command(
         actions,
         "check",
@@ -63,10 +64,10 @@ def add_commands(commands: Commands) -> None:
             " not be moved."
         ),
     )
-    for name, what in (("source", "FROM"), ("target", "TO")):
-        where = "the files are" if name == "source" else "they go"
+    for end, what in (("source", "FROM"), ("target", "TO")):
+        where = "the files are" if end == "source" else "they go"
         migrate.add_argument(
-            name, metavar=what, choices=PROVIDERS, help=f"where {where}: {', '.join(PROVIDERS)}"
+            end, metavar=what, choices=PROVIDERS, help=f"where {where}: {', '.join(PROVIDERS)}"
         )
     migrate.add_argument(
         "--keep",

@@ -1,4 +1,4 @@
-"""What commands say: lines on stdout, refusals on stderr, and a line that shows how far it is."""
+"""What commands say: lines on stdout, and a line that shows how far it is."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Never, TextIO
-
-EXIT_REFUSED: Final = 1
-EXIT_WRONG: Final = 2
-EXIT_INTERRUPTED: Final = 130
+from typing import Final, TextIO
 
 TERMINAL_PACE: Final = 0.25  # seconds between two looks at the progress
 LOG_PACE: Final = 30.0  # the same where lines are kept: in files, pipes and logs of containers
@@ -19,12 +15,6 @@ ERASE: Final = "\r\x1b[K"  # to the line's beginning, and erase it
 
 def tell(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - what a command is for
-
-
-def refuse(message: str, status: int) -> Never:
-    """One line on stderr, and the end."""
-    print("mediaserver: " + " ".join(message.split()), file=sys.stderr)  # noqa: T201
-    sys.exit(status)
 
 
 def size(count: int) -> str:

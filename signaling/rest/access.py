@@ -12,13 +12,13 @@ from urllib.parse import quote
 from aiohttp import web
 
 from signaling import policy
+from signaling.clock import iso
 from signaling.policy import RoomRole
 from signaling.rest.bodies import (
     AcceptRequest,
     InviteRequest,
     Name,
     TokenRequest,
-    iso,
     read_body,
     room_of,
 )

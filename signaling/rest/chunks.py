@@ -12,24 +12,34 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from aiohttp import web
-from pydantic import AfterValidator, AwareDatetime, Field, StrictInt, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    StrictInt,
+    StringConstraints,
+)
 
+from recorder.chunks.made_at import FURTHEST
 from recorder.chunks.places import LAST_PART, LAST_SEQUENCE, number_in
+from recorder.chunks.settling import SetStatus
 from recorder.chunks.store import ArrivingChunk, Kept, too_large
 from recorder.errors import UnknownRecording
 from signaling import policy
+from signaling.clock import iso
 from signaling.errors import Forbidden, InvalidRequest
-from signaling.policy import Principal
+from signaling.policy import LONGEST_NAME, Principal
 from signaling.rest.base64_json import Base64Text, LongField
-from signaling.rest.bodies import Body, Name, iso, parse_body, read_body
+from signaling.rest.bodies import Body, Name, parse_body, read_body
 from signaling.rest.envelope import ok
-from signaling.rest.incoming import body_blocks, check_plain, content_digest
+from signaling.rest.incoming import body_blocks, check_plain, content_digests
 from signaling.rest.services import Services, principal, services_of
 from signaling.rest.turns import ALL_AT_ONCE, EACH_AT_ONCE, TURNS
 from storage.catalog import ChunkSetRow
 
 REST_OF_A_JSON_BODY: Final = 64 * 1024  # bytes beside the base64
-DOTS: Final = re.compile(r"(?:^|[/\\])\.{1,2}(?:[/\\]|$)|\0")
+DOTS: Final = re.compile(r"(?:^|[/\\])\.{1,2}(?:[/\\]|$)|[\0-\x1f\x7f]")
 PART: Final = Field(ge=0, le=LAST_PART)
 SEQUENCE: Final = Field(ge=0, le=LAST_SEQUENCE)
 
@@ -41,11 +51,19 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("there is no such moment in UTC") from None
 
 
+def _a_time(value: object) -> float | None:
+    """Null of what is none, or is no time."""
+    sane = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FURTHEST
+    return float(value) if sane else None  # type: ignore[arg-type]
+
+
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class ChunkUpload(Body):
-    """`type` and `timestamp` are read by nobody: the bytes say both."""
+    """`type` is read by nobody: the bytes say it. `timestamp` (milliseconds) tells pauses of the
+    recorder; a client that sends something else there has always been taken, and is.
+    """
 
     own_codes: ClassVar[bool] = True
 
@@ -54,6 +72,7 @@ class ChunkUpload(Body):
     chunk: str
     sequence: Annotated[StrictInt, SEQUENCE]
     part: Annotated[StrictInt, PART] = 0
+    timestamp: Annotated[float | None, BeforeValidator(_a_time)] = None
 
 
 class PartBegun(Body):
@@ -84,16 +103,19 @@ async def put_chunk(request: web.Request) -> web.Response:
     part = _number(request, "part", LAST_PART)
     sequence = _number(request, "sequence", LAST_SEQUENCE)
     check_plain(request)
-    digest = content_digest(request)
+    digests = content_digests(request)
     with request.app[TURNS].turn(participant):
-        row = await services.copies.admit(recording_id, participant, _name(who))
+        row = await services.copies.admit(
+            recording_id, participant, _name(who), again=(part, sequence)
+        )
         kept = await services.chunks.receive(
             row.id,
             part,
             sequence,
             body_blocks(request),
-            digest,
+            digests,
             announced=request.content_length,
+            closed=row.status != SetStatus.OPEN,
         )
     return _kept(services, row, part, sequence, kept)
 
@@ -114,8 +136,17 @@ async def post_chunk(request: web.Request) -> web.Response:
             told = await _read_json(request, chunk)
             _check_segments(told.recording_id, told.participant_id)
             await _check_sender(services, who, told.recording_id, told.participant_id)
-            row = await services.copies.admit(told.recording_id, told.participant_id, _name(who))
-            kept = await services.chunks.keep(chunk, row.id, told.part, told.sequence)
+            row = await services.copies.admit(
+                told.recording_id,
+                told.participant_id,
+                _name(who),
+                again=(told.part, told.sequence),
+            )
+            kept = await services.chunks.keep(
+                chunk, row.id, told.part, told.sequence, closed=row.status != SetStatus.OPEN
+            )
+        if kept.outcome == "stored" and told.timestamp is not None:
+            await services.chunks.note_made_at(row.id, told.part, told.sequence, told.timestamp)
     return _kept(services, row, told.part, told.sequence, kept)
 
 
@@ -200,9 +231,10 @@ async def _room_of(services: Services, recording_id: str) -> str:
 def _check_segments(recording_id: str, participant: str) -> None:
     """Neither becomes a path here, but whoever tries that means no good. Raises InvalidRequest."""
     for name, value in (("recordingId", recording_id), ("participantId", participant)):
-        if not value or DOTS.search(value):
+        if not 0 < len(value) <= LONGEST_NAME or DOTS.search(value):
             raise InvalidRequest(
-                f"`{name}` is empty, or has dots for a segment",
+                f"`{name}` is empty, longer than {LONGEST_NAME} characters, or has dots for a segment"
+                " or control characters",
                 code=f"bad_{name.removesuffix('Id')}_id",
             )
 
@@ -255,7 +287,8 @@ def _facts(told: PartBegun) -> Mapping[str, Any]:
 def _kept(
     services: Services, row: ChunkSetRow, part: int, sequence: int, kept: Kept
 ) -> web.Response:
-    services.copies.arrived(row, kept.size if kept.outcome == "stored" else 0)
+    if row.status == SetStatus.OPEN:
+        services.copies.arrived(row, kept.size if kept.outcome == "stored" else 0)
     said = {"part": part, "sequence": sequence, "size": kept.size, "status": kept.outcome}
     return ok(said, status=201 if kept.outcome == "stored" else 200)
 

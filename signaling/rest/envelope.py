@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
@@ -119,8 +120,18 @@ def failure(
     return web.json_response({"success": False, "error": error}, status=status, headers=headers)
 
 
-def failure_of(error: Exception) -> web.Response | None:
-    """The answer to an error of one of our trees; None for a bug of our own."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a client is told of an error of one of our trees."""
+
+    status: int
+    code: str
+    message: str
+    details: Mapping[str, Any] | None
+
+
+def refusal_of(error: Exception) -> Refusal | None:
+    """None for a bug of our own."""
     status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), None)
     if status is None:
         return None
@@ -131,7 +142,15 @@ def failure_of(error: Exception) -> web.Response | None:
         details = {"fields": [{"field": error.field, "problem": str(error)}]}
     if isinstance(error, recorder_errors.FileRefused):
         status = error.status
-    answer = failure(status, getattr(error, "code", "error"), str(error), details)
+    return Refusal(status, getattr(error, "code", "error"), str(error), details)
+
+
+def failure_of(error: Exception) -> web.Response | None:
+    """The answer to an error of one of our trees; None for a bug of our own."""
+    refusal = refusal_of(error)
+    if refusal is None:
+        return None
+    answer = failure(refusal.status, refusal.code, refusal.message, refusal.details)
     if isinstance(error, recorder_errors.TooManyUploads):
         answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
     return answer

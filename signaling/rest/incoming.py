@@ -68,8 +68,8 @@ def check_plain(request: web.Request) -> None:
         raise web.HTTPUnsupportedMediaType
 
 
-def content_digest(request: web.Request) -> Digest | None:
-    """What `Content-Digest` (RFC 9530) says of the body; None where it says nothing that we know.
+def content_digests(request: web.Request) -> list[Digest]:
+    """What `Content-Digest` (RFC 9530) says of the body, in the algorithms that we know.
 
     Raises InvalidRequest.
     """
@@ -79,16 +79,21 @@ def content_digest(request: web.Request) -> Digest | None:
         if (found := DIGEST_MEMBER.fullmatch(member)) is None:
             raise _bad_digest()
         named[found[1]] = found[2]
-    for name, algorithm, size in ALGORITHMS:
-        if name in named:
-            try:
-                value = base64.b64decode(named[name], validate=True)
-            except ValueError:
-                raise _bad_digest() from None
-            if len(value) != size:
-                raise _bad_digest()
-            return Digest(algorithm, value)
-    return None
+    return [
+        Digest(algorithm, _digest_value(named[name], size))
+        for name, algorithm, size in ALGORITHMS
+        if name in named
+    ]
+
+
+def _digest_value(text: str, size: int) -> bytes:
+    try:
+        value = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise _bad_digest() from None
+    if len(value) != size:
+        raise _bad_digest()
+    return value
 
 
 def _bad_digest() -> InvalidRequest:

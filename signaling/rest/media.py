@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from aiohttp import web
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from recorder.media.captions import LARGEST as LARGEST_CAPTIONS
 from recorder.media.library import MOST_TAGS, Outcome
 from signaling.errors import InvalidRequest
 from signaling.rest import media_represent as represent
 from signaling.rest.bodies import LARGEST_PAGE, Body, Name, read_body, read_query
-from signaling.rest.envelope import STATUS_OF, ok, page
+from signaling.rest.envelope import ok, page, refusal_of
 from signaling.rest.services import principal, services_of
 from storage.catalog import MediaRow
 
@@ -27,7 +27,22 @@ Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
 RenditionNames = Annotated[list[Name], Field(max_length=10)]
 
 
-class MediaQuery(Body):
+class Query(Body):
+    """What a form leaves empty is not asked for. But nobody's files are not everybody's: an empty
+    `userId` is refused.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: Any) -> Any:
+        return {name: value for name, value in given.items() if value or name == "userId"}
+
+
+class CaptionsQuery(Query):
+    label: Tag | None = None
+
+
+class MediaQuery(Query):
     page: int = Field(default=1, ge=1, le=1_000_000)
     limit: int = Field(default=20, ge=1, le=LARGEST_PAGE)
     type: Literal["video", "audio"] | None = None
@@ -56,10 +71,13 @@ class AttachRequest(Body):
 
 
 class ViewRequest(Body):
-    """`continued` is for players that tell more than once while they play."""
+    """`continued` is for players that tell more than once while they play. A report that is sent
+    again under the same `reportId` counts once.
+    """
 
     seconds: float = Field(default=0.0, ge=0, le=LONGEST_VIEW)
     continued: bool = False
+    report_id: Name | None = None
 
 
 class BatchRequest(Body):
@@ -166,20 +184,20 @@ async def viewed(request: web.Request) -> web.Response:
     else:
         user = owner(request)
     seen = await read_body(request, ViewRequest)
-    await services.library.watched(media_id, user, seen.seconds, begins=not seen.continued)
+    await services.library.watched(
+        media_id, user, seen.seconds, begins=not seen.continued, report=seen.report_id
+    )
     return ok({"id": media_id})
 
 
 async def put_captions(request: web.Request) -> web.Response:
     """PUT /api/v1/media/media/{id}/captions/{language}: WebVTT as the body."""
-    user = owner(request)
-    if request.content_length is not None and request.content_length > LARGEST_CAPTIONS:
-        raise InvalidRequest(
-            f"captions may have {LARGEST_CAPTIONS} bytes", code="captions_too_large"
-        )
-    label = request.query.get("label", "")[:64]
-    row = await services_of(request).library.put_captions(
-        _id(request), user, request.match_info["language"], await request.read(), label
+    user, query = owner(request), read_query(request, CaptionsQuery)
+    size = request.content_length
+    if size is not None and size > LARGEST_CAPTIONS:
+        raise web.HTTPRequestEntityTooLarge(max_size=LARGEST_CAPTIONS, actual_size=size)
+    row = await services_of(request).library.captions.put(
+        _id(request), user, request.match_info["language"], await request.read(), query.label or ""
     )
     return ok(answer(request, row))
 
@@ -187,7 +205,7 @@ async def put_captions(request: web.Request) -> web.Response:
 async def remove_captions(request: web.Request) -> web.Response:
     """DELETE /api/v1/media/media/{id}/captions/{language}"""
     user, language = owner(request), request.match_info["language"]
-    row = await services_of(request).library.remove_captions(_id(request), user, language)
+    row = await services_of(request).library.captions.remove(_id(request), user, language)
     return ok(answer(request, row))
 
 
@@ -210,8 +228,15 @@ async def batch(request: web.Request) -> web.Response:
 def _result(request: web.Request, outcome: Outcome) -> dict[str, Any]:
     if outcome.row is not None:
         return {"id": outcome.id, "success": True, "media": answer(request, outcome.row)}
-    error = outcome.error
-    status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), 500)
-    code = getattr(error, "code", "error")
-    told = {"code": code, "message": str(error), "status": status}
+    assert outcome.error is not None
+    refusal = refusal_of(outcome.error)
+    if refusal is None:  # a bug of ours; the other files were done nevertheless
+        raise outcome.error
+    told: dict[str, Any] = {
+        "code": refusal.code,
+        "message": refusal.message,
+        "status": refusal.status,
+    }
+    if refusal.details:
+        told["details"] = dict(refusal.details)
     return {"id": outcome.id, "success": False, "error": told}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
@@ -11,9 +11,9 @@ from urllib.parse import quote
 from recorder.media.objects import find_file, original_file
 from recorder.media.sniff import CONTENT_TYPES
 from recorder.uploads.formats import format_of_name
+from signaling.clock import iso
 from signaling.links import LIFE, LinkSigner
 from signaling.playback import Playback
-from signaling.rest.bodies import iso
 from storage.catalog import MediaRow
 
 _ROOT: Final = "/api/v1/media/media/"
@@ -103,9 +103,13 @@ def _rendition(row: MediaRow, rendition: Mapping[str, Any], links: LinkSigner) -
         "width": rendition.get("width"),
         "height": rendition.get("height"),
         "url": _made(row, rendition["name"], links),
-        "requestedAt": rendition.get("requestedAt"),
-        "finishedAt": rendition.get("finishedAt"),
+        "requestedAt": _moment(rendition.get("requestedAt")),
+        "finishedAt": _moment(rendition.get("finishedAt")),
     }
+
+
+def _moment(noted: str | None) -> str | None:
+    return iso(datetime.fromisoformat(noted)) if noted else None
 
 
 def _captions(row: MediaRow, each: Mapping[str, Any], links: LinkSigner) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from recorder.lifecycle import END_REASON
+from signaling.clock import iso
 from signaling.links import LinkSigner
-from signaling.rest.bodies import iso
 from storage.catalog import FileRow, RecordingRow, RenderRow
 
 EXTENSIONS: Final = {

@@ -7,9 +7,10 @@ from typing import Any
 from aiohttp import web
 
 from signaling import policy
+from signaling.clock import iso
 from signaling.errors import Forbidden, NotFound
 from signaling.rest import represent
-from signaling.rest.bodies import PageQuery, iso, read_query, room_of
+from signaling.rest.bodies import PageQuery, read_query, room_of
 from signaling.rest.envelope import ok, page
 from signaling.rest.services import Services, principal, services_of
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -70,7 +71,8 @@ class FileAnswer(web.FileResponse):
 
     Not what encodings the client accepts: it would send the file "<name>.gz", which here is another
     object, in place of the one asked for. And not the range when `If-Range` (RFC 9110, 13.1.5)
-    names another version by its ETag: aiohttp understands dates only, and would mix the two.
+    names another version by its ETag: aiohttp understands dates only, and would mix the two. Nor what
+    is no range of bytes, which aiohttp refuses rather than ignores.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class FileAnswer(web.FileResponse):
         version = kept.get(hdrs.IF_RANGE)
         if version and request.if_range is None and version != await entity_tag(self._place):
             kept.pop(hdrs.RANGE, None)
+        _put_right(kept)
         writer = await super().prepare(request.clone(headers=kept))
         if self._on_sent is not None and request.method != hdrs.METH_HEAD:
             self._on_sent(self.content_length or 0)
@@ -147,6 +150,16 @@ async def _send(
         on_sent(sent)
         if sent != response.content_length and request.transport is not None:
             request.transport.close()
+
+
+def _put_right(conditions: dict[str, str]) -> None:
+    """Leaves a range that aiohttp reads as `_range` does, or none."""
+    asked = conditions.pop(hdrs.RANGE, "").strip().lower()
+    try:
+        if _range(asked, sys.maxsize) is not None:
+            conditions[hdrs.RANGE] = asked
+    except ValueError:  # the last 0 bytes, which aiohttp takes for all of them
+        conditions[hdrs.RANGE] = f"bytes={sys.maxsize}-"
 
 
 def _is_known(etag: str, known: str) -> bool:

@@ -31,7 +31,7 @@ from signaling.rest.tus_headers import (
     read_number,
     read_wish,
 )
-from signaling.rest.uploads import own_upload, uploader
+from signaling.rest.uploads import own_upload, shared_room, uploader
 from storage.catalog import UploadRow
 from storage.errors import StorageError
 
@@ -79,7 +79,13 @@ async def create(request: web.Request) -> web.StreamResponse:
     brings = request.headers.get(hdrs.CONTENT_TYPE) == BODY_TYPE and request.can_read_body
     piece = _piece(request, 0) if brings else None
     row = await service.create(
-        user, wish.filename, wish.size, wish.content_type, wish.course_id, wish.metadata
+        user,
+        wish.filename,
+        wish.size,
+        wish.content_type,
+        wish.course_id,
+        wish.metadata,
+        shared_room(request),
     )
     headers = {"Location": f"{COLLECTION}/{row.id}"}
     if piece is not None:

@@ -14,8 +14,9 @@ from pydantic import Field, StrictInt, StringConstraints
 
 from recorder.errors import NotYourUpload, UnknownUpload
 from recorder.uploads.service import Parts, SignedPart
+from signaling.clock import iso
 from signaling.errors import Forbidden
-from signaling.rest.bodies import Body, Name, iso, read_body
+from signaling.rest.bodies import Body, Name, read_body
 from signaling.rest.envelope import ok
 from signaling.rest.media import answer
 from signaling.rest.objects import received, received_form
@@ -25,7 +26,7 @@ from storage.catalog import UploadRow
 from storage.errors import StorageError
 from storage.objects import Part, SignedForm
 from storage.objects.local_grants import Grant
-from storage.objects.part_sizes import LARGEST_OBJECT, MAX_PARTS
+from storage.objects.part_sizes import MAX_PARTS
 
 FORM_PATH: Final = "/api/v1/media/upload/form/"
 # What a session's status is called outside.
@@ -39,7 +40,7 @@ class Announcement(Body):
     own_codes: ClassVar[bool] = True
 
     filename: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-    file_size: StrictInt = Field(le=LARGEST_OBJECT)
+    file_size: StrictInt
     content_type: Annotated[str, StringConstraints(max_length=256)] = ""
     course_id: Name | None = None
 
@@ -75,7 +76,12 @@ async def initiate(request: web.Request) -> web.Response:
     services, user = services_of(request), uploader(request)
     wanted = await read_body(request, Announcement)
     row = await services.uploads.initiate(
-        user, wanted.filename, wanted.file_size, wanted.content_type, wanted.course_id
+        user,
+        wanted.filename,
+        wanted.file_size,
+        wanted.content_type,
+        wanted.course_id,
+        room=shared_room(request),
     )
     answer: dict[str, Any] = {
         "sessionKey": row.id,
@@ -101,6 +107,7 @@ async def initiate(request: web.Request) -> web.Response:
 
 async def sign_parts(request: web.Request) -> web.Response:
     """POST /api/v1/media/upload/parts"""
+    principal(request)  # who may not ask hears nothing of what is wrong with the body
     wanted = await read_body(request, PartsWanted)
     row = await own_upload(request, wanted.session_key)
     signed = await services_of(request).uploads.sign_parts(row, wanted.part_numbers)
@@ -110,6 +117,7 @@ async def sign_parts(request: web.Request) -> web.Response:
 async def complete(request: web.Request) -> web.Response:
     """POST /api/v1/media/upload/complete: the media file."""
     services = services_of(request)
+    principal(request)
     wanted = await read_body(request, Completion)
     row = await own_upload(request, wanted.session_key)
     parts = None
@@ -126,6 +134,7 @@ async def show_progress(request: web.Request) -> web.Response:
 
 async def tell_progress(request: web.Request) -> web.Response:
     """PUT /api/v1/media/upload/progress/{sessionKey}: by clients whose bytes pass by this server."""
+    principal(request)
     told = await read_body(request, Told)
     row = await own_upload(request, request.match_info["sessionKey"])
     row = await services_of(request).uploads.tell(row, told.bytes_uploaded)
@@ -208,6 +217,12 @@ def uploader(request: web.Request) -> str:
             "files belong to users: use a token with an identity (`sub`)", code="identity_needed"
         )
     return who.identity
+
+
+def shared_room(request: web.Request) -> str | None:
+    """The room whose people share a limit with the caller; hosts are not made up by guests."""
+    who = principal(request)
+    return who.room if who.role in ("participant", "audience") else None
 
 
 def _absolute(request: web.Request, url: str) -> str:

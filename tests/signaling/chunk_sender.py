@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+from recorder.chunks import made_at
 from recorder.chunks.places import chunks_root, set_folder
 from recorder.journals import journals_root
 from tests.signaling.house import Answer, House
@@ -106,9 +107,9 @@ def sender(home: House, recording_id: str, route: Route = "raw") -> Sender:
     return Sender(home, recording_id, home.participant("r"), route=route)
 
 
-def digest(content: bytes) -> str:
-    value = base64.b64encode(hashlib.sha256(content).digest()).decode()
-    return f"sha-256=:{value}:"
+def digest(content: bytes, algorithm: str = "sha-256") -> str:
+    hashed = hashlib.new(algorithm.replace("-", ""), content)
+    return f"{algorithm}=:{base64.b64encode(hashed.digest()).decode()}:"
 
 
 def root_of(home: House) -> Path:
@@ -116,8 +117,9 @@ def root_of(home: House) -> Path:
 
 
 def kept(home: House) -> list[Path]:
-    """Every file of the store, also of what only arrived."""
-    return [path for path in root_of(home).rglob("*") if path.is_file()]
+    """Every chunk in the store, also those that only arrived."""
+    files = (path for path in root_of(home).rglob("*") if path.is_file())
+    return [path for path in files if path.name != made_at.NAME]
 
 
 async def speak(home: House, request: bytes) -> bytes:

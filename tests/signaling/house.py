@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,46 +14,28 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
-from recorder.chunks.copies import ClientCopies
-from recorder.chunks.places import chunks_root
-from recorder.chunks.store import ChunkLimits, ChunkStore
 from recorder.delivery import Deliverer
 from recorder.diskspace import DiskSpace
-from recorder.errors import JobFailed
 from recorder.jobs import FinalizedFile, FinalizeResult
 from recorder.journals import journals_root
-from recorder.media.library import MediaLibrary
-from recorder.media.limits import MediaLimits
-from recorder.rendering import Renderer
-from recorder.service import CLOSE_PATIENCE, RecordingService
-from recorder.targets import Targets
+from recorder.service import CLOSE_PATIENCE
 from recorder.uploads.finishing import Admission
-from recorder.uploads.service import Uploads
-from recorder.uploads.spool import Spool
-from recorder.uploads.tus import TusUploads
 from signaling.accesslog import AccessLog
-from signaling.auth import TokenAuthority, VideoGrants
-from signaling.automatic import AutomaticRecording
-from signaling.calls import CallLog
+from signaling.auth import VideoGrants
+from signaling.building import Ground, build_on
+from signaling.clock import now
 from signaling.jobs import SubprocessJobs
-from signaling.links import LinkSigner
-from signaling.live import LiveStreams
-from signaling.metrics import Counters
-from signaling.playback import Playback
 from signaling.policy import RoomRole, room_grants
-from signaling.rest.events import status_by_id
 from signaling.rest.routes import build_application
-from signaling.rest.services import Lifecycle, Services
-from signaling.room_settings import RoomBook
+from signaling.rest.services import Services
 from signaling.settings import Settings, load_settings
-from signaling.stores import open_depots, upload_limits, upload_origins
-from signaling.traffic import Traffic
-from signaling.watching import Watching
-from signaling.webhooks import Outbox, Webhooks
-from storage.catalog import Catalog, FileRow, RecordingRow, migrate, new_file_id
+from signaling.stores import open_depots
+from signaling.webhooks import Outbox
+from storage.catalog import Catalog, FileRow, RecordingRow, new_file_id
 from storage.objects import LocalStore, ObjectStore
 from storage.objects.local_signing import LocalSigner
 from tests.signaling.fake_media import FakeMediaPlane
+from tests.storage.catalogs import migrated
 
 KEYS = {"key": "the secret of the house, 32 and more"}
 HOUR = timedelta(hours=1)
@@ -76,12 +58,13 @@ class Doors:
         return self.rooms.get(room, [])
 
 
-@dataclass(slots=True)
-class NoJobs:
-    """Recordings have no media, and every render waits for `let_render`, and fails."""
+class FewJobs:
+    """Recordings have no media, and no render comes to an end. Other jobs run."""
 
-    let_render: asyncio.Event = field(default_factory=asyncio.Event)
-    rendering: int = 0
+    renders_at_once = 1
+
+    def __init__(self) -> None:
+        self.run = SubprocessJobs().run
 
     async def finalize(
         self,
@@ -95,12 +78,8 @@ class NoJobs:
     async def render(
         self, spec: Path, on_progress: Callable[[float], None]
     ) -> tuple[FinalizedFile, ...]:
-        self.rendering += 1
-        try:
-            await self.let_render.wait()
-        finally:
-            self.rendering -= 1
-        raise JobFailed("there is nobody here who renders")
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,14 +208,14 @@ class House:
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
         async with self.client.request(method, path, headers=sent, **options) as response:
-            return await _answer(response)
+            return await answer_of(response)
 
 
 def file_path(row: RecordingRow) -> str:
     return f"/api/v1/recordings/{row.id}/files/{row.files[0].id}"
 
 
-async def _answer(response: ClientResponse) -> Answer:
+async def answer_of(response: ClientResponse) -> Answer:
     body = await response.read()
     is_json = response.content_type == "application/json" and body
     return Answer(
@@ -280,118 +259,54 @@ async def _services(
     admission: Admission | None,
     patience: float,
 ) -> AsyncIterator[tuple[Services, Doors, FakeMediaPlane]]:
-    await migrate(settings.database)
+    """What the product builds on its ground, on ground of this house; and who is in, is at its doors."""
+    async with AsyncExitStack() as stack:
+        media, doors = FakeMediaPlane(), Doors()
+        ground = await _ground(settings, stores, media, stack)
+        built, _, _ = await build_on(ground, stack, admission)
+        services = replace(built, attendance=doors)
+        media.set_event_handler(services.recordings.handle)  # type: ignore[arg-type]
+        services.recordings.subscribe(services.watching.changed)
+        services.recordings.subscribe(services.webhooks.wake)
+        services.webhooks.start()
+        try:
+            yield services, doors, media
+        finally:
+            async with asyncio.timeout(10):
+                await services.webhooks.close()
+                await services.watching.close()
+                await services.automatic.close()
+                await services.copies.close()  # nobody sends any more: recordings wait for nothing
+                await services.recordings.drain(patience)
+                await services.recordings.close(drained=True)
+                await stack.aclose()
+
+
+async def _ground(
+    settings: Settings,
+    stores: Mapping[str, ObjectStore],
+    media: FakeMediaPlane,
+    stack: AsyncExitStack,
+) -> Ground:
+    await migrated(settings.database)
     catalog = await Catalog.open(settings.database)
-    media, doors = FakeMediaPlane(), Doors()
+    stack.push_async_callback(catalog.close)
+    catalog.recordings.announce = Outbox(settings.webhook_urls, now)
     await media.start()
-    store = LocalStore(settings.recordings_dir)
-    await store.prepare()
+    local = LocalStore(settings.recordings_dir)
+    await local.prepare()
     depots = open_depots(settings)
     depots = replace(depots, stores={**depots.stores, **stores})
-    space = DiskSpace(settings.data_dir, settings.disk_low_mb << 20)
-    root, jobs = journals_root(settings.data_dir), NoJobs()
-    deliverer = Deliverer(catalog, depots, root, clock=_now)
-    chunks = ChunkStore(
-        chunks_root(root),
-        ChunkLimits(
-            settings.recording_chunk_max_mb << 20,
-            round(settings.recording_chunks_max_gb * (1 << 30)),
-        ),
-        space,
-    )
-    copies = ClientCopies(
-        catalog,
-        chunks,
-        deliverer,
-        SubprocessJobs(),
-        root,
-        clock=_now,
-        timeout=timedelta(seconds=settings.upload_session_timeout),
-    )
-    recordings = RecordingService(
-        media=media,
-        catalog=catalog,
-        deliverer=deliverer,
-        jobs=jobs,
-        data_dir=settings.data_dir,
-        clock=_now,
-        space=space,
-        targets=Targets(depots, root),
-        copies=copies,
-        close_patience=patience,
-    )
-    calls, room_book, lifecycle = CallLog(catalog, recordings), RoomBook(catalog.rooms), Lifecycle()
-    catalog.recordings.announce = Outbox(settings.webhook_urls, _now)
-    media.set_event_handler(recordings.handle)  # type: ignore[arg-type]
-    local_objects = LocalSigner(store, "", KEYS["key"].encode())
-    library = MediaLibrary(
-        catalog,
-        depots,
-        SubprocessJobs(),
-        root / ".media",
-        clock=_now,
-        limits=MediaLimits(formats=settings.allowed_video_formats),
-    )
-    uploads = Uploads(
-        catalog,
-        depots,
-        admission or library,
-        upload_limits(settings),
-        clock=_now,
-        local=local_objects,
-        space=space,
-    )
-    local_objects.on_arrival = uploads.form_arrived
-    services = Services(
+    journals = journals_root(settings.data_dir)
+    return Ground(
         settings=settings,
-        authority=TokenAuthority(KEYS),
-        links=LinkSigner(KEYS),
+        keys=KEYS,
         catalog=catalog,
         depots=depots,
-        local_objects=local_objects,
-        playback=Playback(settings, depots),
-        traffic=Traffic(catalog, _now),
-        space=space,
+        local_objects=LocalSigner(local, "", KEYS["key"].encode()),
         media=media,
-        recordings=recordings,
-        chunks=chunks,
-        copies=copies,
-        live=LiveStreams(settings.data_dir, space, keep_free=0),
-        renderer=Renderer(catalog, deliverer, jobs, root, clock=_now),
-        uploads=uploads,
-        upload_origins=upload_origins(settings),
-        tus=TusUploads(uploads, catalog.uploads, Spool(root / ".uploads"), space),
-        library=library,
-        calls=calls,
-        room_book=room_book,
-        automatic=AutomaticRecording(
-            calls, recordings, room_book, stopping=lambda: lifecycle.draining
-        ),
-        watching=Watching(lambda recording_id: status_by_id(services, recording_id)),
-        webhooks=Webhooks(catalog.webhooks, settings.webhook_urls, KEYS, clock=_now),
-        attendance=doors,
-        counters=Counters(),
-        lifecycle=lifecycle,
+        space=DiskSpace(settings.data_dir, settings.disk_low_mb << 20),
+        deliverer=Deliverer(catalog, depots, journals, clock=now),
+        jobs=FewJobs(),
+        journals=journals,
     )
-    recordings.subscribe(services.watching.changed)
-    recordings.subscribe(services.webhooks.wake)
-    services.webhooks.start()
-    try:
-        yield services, doors, media
-    finally:
-        async with asyncio.timeout(10):
-            await services.webhooks.close()
-            await services.watching.close()
-            await services.automatic.close()
-            await services.uploads.close()
-            await services.library.close()
-            await services.renderer.close()
-            await services.live.close()
-            await copies.close()
-            await recordings.close()
-            chunks.close()
-        await catalog.close()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from recorder.journals import journals_root
 from recorder.object_keys import object_prefix
-from storage.catalog import Catalog, FileRow, RecordingRow, migrate, new_file_id
+from storage.catalog import Catalog, FileRow, RecordingRow, new_file_id
 from storage.objects import LocalStore
+from tests.storage.catalogs import migrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ async def estate(folder: Path) -> AsyncIterator[Estate]:
     data = folder / "data"
     data.mkdir()
     url = f"sqlite:///{data}/mediaserver.db"
-    await migrate(url)
+    await migrated(url)
     catalog = await Catalog.open(url)
     yield Estate(data, url, catalog)
     await catalog.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import resource
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -178,6 +179,10 @@ async def test_a_second_server_on_one_database_is_refused(tmp_path: Path) -> Non
 
 
 async def test_doctor_has_a_line_for_each_part(tmp_path: Path) -> None:
+    for place in (".chunks/CS_1/0/0/0", ".chunks/CS_1/0/0/1", ".uploads/UP_1", "RC_1/1.journal"):
+        path = tmp_path / "data" / "journals" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(700))
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = str(holder.getsockname()[1])
         ended = await run(tmp_path, "doctor", "--port", port)
@@ -187,6 +192,15 @@ async def test_doctor_has_a_line_for_each_part(tmp_path: Path) -> None:
     for part in ("Python", "SRTP", "media port", "data folder", "database"):
         assert re.search(f"^ok   {part}: ", ended.out, re.MULTILINE), ended.out
     assert "web application" in ended.out
+    waiting = "1.4 kB of chunks, 700 B of journals, 700 B of unfinished uploads"
+    assert f"ok   waiting to be stored: {waiting}" in ended.out
+
+
+async def test_doctor_says_when_the_disk_is_too_full_for_a_recording(tmp_path: Path) -> None:
+    low = shutil.disk_usage(tmp_path).total >> 20
+    ended = await run(tmp_path, "doctor", "--disk-low-mb", str(low))
+    assert (ended.status, "FAIL disk: only" in ended.out) == (1, True)
+    assert "ok   waiting to be stored: nothing" in ended.out
 
 
 async def test_attack_others_on_the_machine_look_into_the_folders(tmp_path: Path) -> None:

@@ -97,12 +97,24 @@ async def test_idle_connections_are_kept_for_the_keepalive_time() -> None:
 
 async def test_attack_a_token_in_a_malformed_request_line(caplog: pytest.LogCaptureFixture) -> None:
     line = b"GET /rtc/v1?access_token=SECRETTOKEN\x01 HTTP/1.1\r\nHost: x\r\n\r\n"
+    caplog.set_level(logging.INFO)
     async with listening() as port:
         answer = await conversation(port, line)
     assert answer.startswith(b"HTTP/1.0 400") or answer.startswith(b"HTTP/1.1 400")
     assert b"SECRETTOKEN" not in answer
+    assert b'"code": "unreadable_request"' in answer
     caplog.handler.setFormatter(OneLineFormatter("%(message)s"))
     written = "\n".join(caplog.handler.format(record) for record in caplog.records)
-    assert "Error handling request" in written
+    assert "unreadable request from 127.0.0.1" in written
+    assert "Traceback" not in written
     assert "SECRETTOKEN" not in written
     assert logging.getLogger("aiohttp.server").propagate  # so the root's formatter has it
+
+
+@pytest.mark.parametrize("packing", [b"br", b"zstd"])
+async def test_packings_that_nobody_can_undo_are_refused_as_such(packing: bytes) -> None:
+    head = b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Encoding: " + packing
+    async with listening(PATIENCE) as port:
+        answer = await conversation(port, head + b"\r\n\r\nx")
+    assert answer.split()[1] == b"415"
+    assert b'"code": "unsupported_media_type"' in answer

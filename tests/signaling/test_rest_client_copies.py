@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from recorder.chunks.made_at import read_made_at
+from recorder.chunks.places import chunks_root, set_folder
+from recorder.journals import journals_root
 from tests.signaling.house import Answer, House, house
 
 CHUNKS = Path(__file__).parents[1] / "media_chunks" / "webm_vp8"
@@ -37,13 +41,15 @@ async def start(home: House, **wanted: Any) -> str:
     return str(answer.data["recordingId"])
 
 
-async def post_chunk(home: House, recording: str, sequence: int, content: bytes) -> Answer:
+async def post_chunk(
+    home: House, recording: str, sequence: int, content: bytes, timestamp: object = 0
+) -> Answer:
     body = {
         "recordingId": recording,
         "participantId": "paul",
         "chunk": base64.b64encode(content).decode(),
         "type": "video",
-        "timestamp": 1000 * sequence,
+        "timestamp": timestamp,
         "sequence": sequence,
     }
     return await home.post("/video-calls/chunks/upload", home.participant("r"), json=body)
@@ -98,6 +104,39 @@ async def test_real_chunks_become_a_file_that_the_recording_offers(home: House) 
     assert {track["source"] for track in row["integrity"]["tracks"]} == {"client"}
     part = await home.get(file["url"], headers={"Range": "bytes=0-99"})
     assert (part.status, len(part.body)) == (206, 100)
+
+
+async def test_when_chunks_were_made_is_kept_for_the_time_line(home: House) -> None:
+    recording = await start(home, mode="client")
+    for sequence, made in ((1, 1_790_000_005_000), (0, 1_790_000_001_000)):
+        assert (await post_chunk(home, recording, sequence, b"chunk", made)).status == 201
+    (row,) = await home.services.catalog.chunk_sets.of(recording)
+    part = set_folder(chunks_root(journals_root(home.services.settings.data_dir)), row.id) / "0"
+    assert read_made_at(part) == {0: 1_790_000_001.0, 1: 1_790_000_005.0}
+
+
+async def test_a_pause_that_the_server_did_not_hear_changes_no_file(home: House) -> None:
+    """All chunks come at once, and their `timestamp` tells of a pause; there is no sound but theirs."""
+    folder = CHUNKS.with_name("webm_vp8_pause")
+    log = json.loads((folder / "index.json").read_text())["log"]
+    recording = await start(home, mode="client")
+    for number, entry in enumerate(log):
+        data = (folder / f"{number:05d}.bin").read_bytes()
+        made = 1_790_000_000_000 + entry["t"]
+        assert (await post_chunk(home, recording, number, data, made)).status == 201
+    await home.post("/api/v1/rooms/r/recording/stop", home.host("r"))
+    await complete(home, recording, len(log) - 1)
+    await status_in(home, recording, "recorded")
+    row = (await home.get(f"/api/v1/recordings/{recording}", home.host("r"))).data
+    (file,) = [each for each in row["files"] if not each["role"]]
+    assert file["durationSeconds"] == pytest.approx(11.6, abs=0.1)
+
+
+async def test_a_timestamp_may_be_anything(home: House) -> None:
+    """Clients that send something else were taken before it was read."""
+    recording = await start(home)
+    for number, timestamp in enumerate((None, "now", True, [1], {"t": 1}, 10**400, -1.5)):
+        assert (await post_chunk(home, recording, number, b"chunk", timestamp)).status == 201
 
 
 async def test_a_hole_is_told_in_the_refusal_and_in_the_status(home: House) -> None:

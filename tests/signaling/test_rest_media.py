@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from storage.catalog import MediaRow, new_media_id
+from storage.errors import CatalogUnavailable
 from tests.recorder.media.films import film
 from tests.recorder.media.shelf import arrived
 from tests.signaling.house import House
 
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 VTT = b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello\n"
 
 
@@ -96,6 +98,7 @@ async def test_renditions_and_a_stream(home: House, film_at_home: MediaRow) -> N
         await home.services.library.idle()
     small, ladder = (await home.get(path, token)).data["renditions"]
     assert (small["status"], small["progress"], small["width"]) == ("done", 1.0, 426)
+    assert all(re.fullmatch(MOMENT, small[name]) for name in ("requestedAt", "finishedAt"))
     assert (await home.get(small["url"])).headers["Content-Type"] == "video/mp4"
 
     master = await home.get(ladder["url"])
@@ -181,6 +184,8 @@ async def test_a_list_has_ones_own_files_only(home: House) -> None:
     assert all_of_them.data["total"] == 3
     ottos = await home.get("/api/v1/media/user/media?userId=otto", home.server())
     assert ottos.data["total"] == 1
+    nobodys = await home.get("/api/v1/media/user/media?userId=", home.server())
+    assert nobodys.status == 400  # a back end that forgot whose
 
 
 async def test_a_server_may_do_everything(home: House) -> None:
@@ -221,6 +226,7 @@ async def test_filters_and_pages(home: House) -> None:
     assert await names("type=audio") == await names("status=failed") == ["Song.mp3"]
     assert await names("limit=1&page=3&sort=name") == ["Song.mp3"]
     assert await names("deleted=true") == []
+    assert len(await names("type=&q=&tag=&status=&sort=&page=&limit=")) == 3  # an empty form
     for wrong in ("type=text", "page=0", "limit=1000", "sort=luck"):
         answer = await home.get(f"/api/v1/media/user/media?{wrong}", user(home))
         assert (answer.status, answer.code) == (400, "invalid_request")
@@ -237,6 +243,41 @@ async def test_views_and_seconds_are_counted(home: House) -> None:
     for seconds in (-1, 1e9, "x"):
         answer = await home.post(f"{path_of(row)}/views", user(home), json={"seconds": seconds})
         assert answer.status == 400
+
+
+async def test_a_report_that_is_sent_again_is_counted_once(home: House) -> None:
+    row = await _entered(home)
+    place, token = f"{path_of(row)}/views", user(home)
+    played, failures = home.services.catalog.media.played, [CatalogUnavailable("locked")]
+
+    async def play(*words: Any, **more: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await played(*words, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home.services.catalog.media, "played", play)
+        report = {"seconds": 30, "reportId": "r1"}
+        statuses = [(await home.post(place, token, json=report)).status for _ in range(3)]
+        assert statuses == [503, 200, 200]
+    await home.post(place, token, json={**report, "reportId": "r2", "continued": True})
+    other = await _entered(home)  # ids are a player's own
+    await home.post(f"{path_of(other)}/views", token, json=report)
+    for each, expected in ((row, (1, 60)), (other, (1, 30))):
+        told = (await home.get(path_of(each), token)).data
+        assert (told["views"], told["secondsWatched"]) == expected
+    await home.request("DELETE", path_of(row), token)
+    refused = await home.post(place, token, json={"seconds": 1})
+    assert (refused.status, refused.code) == (410, "media_deleted")
+
+
+async def test_a_name_is_held_to_the_same_rules_as_that_of_an_upload(home: House) -> None:
+    row, token = await _entered(home), user(home)
+    told = await home.request("PATCH", path_of(row), token, json={"filename": "../../x/neu.mp4"})
+    assert told.data["filename"] == "neu.mp4"
+    for name in ("/", "..\\", "a\u0007.mp4", "a" * 256):
+        refused = await home.request("PATCH", path_of(row), token, json={"filename": name})
+        assert (refused.status, refused.code) == (400, "bad_filename")
 
 
 async def test_attached_to_a_video_of_a_course_and_from_it(home: House) -> None:
@@ -259,6 +300,7 @@ async def test_attack_tags_and_attachments_without_end(home: House) -> None:
         (result,) = (await home.post("/api/v1/media/batch", token, json=body)).data["results"]
         assert result["success"] is (turn == 0)
     assert (result["error"]["code"], result["error"]["status"]) == ("too_many_entries", 409)
+    assert result["error"]["details"] == {"limit": 50}
     attached = [{"courseId": f"{number}"} for number in range(200)]
     row = await _entered(home, attachments=attached)
     refused = await home.post(f"{path_of(row)}/attach-video", token, json={"courseId": "one more"})
@@ -302,9 +344,41 @@ async def test_captions(home: House) -> None:
     assert served.body == VTT
     wrong = await home.request("PUT", place, token, data=b"1\n00:00:01,000 --> x")
     assert (wrong.status, wrong.code) == (400, "bad_captions")
+    again = (await home.request("PUT", f"{path_of(row)}/captions/PT-br", token, data=VTT)).data
+    assert again["captionLanguages"] == ["pt-BR"]  # case says nothing
+    assert (await home.get(f"{path_of(row)}/captions/Pt-bR", token)).body == VTT
     told = (await home.request("DELETE", place, token)).data
     assert told["captions"] == []
     assert (await home.request("DELETE", place, token)).status == 404
+    refused = await home.request("PUT", f"{place}?label=a%00b", token, data=VTT)
+    assert (refused.status, refused.code) == (400, "invalid_request")
+
+
+async def test_captions_that_are_too_large(home: House) -> None:
+    row, token = await _entered(home), user(home)
+    data = b"WEBVTT\n\n" + VTT[8:] * 40_000
+
+    async def without_length() -> AsyncIterator[bytes]:
+        yield data
+
+    for body in (data, without_length()):
+        refused = await home.request("PUT", f"{path_of(row)}/captions/de", token, data=body)
+        assert (refused.status, refused.code) == (413, "payload_too_large")
+        assert "1048576" in refused.json["error"]["message"]
+
+
+async def test_captions_that_are_put_and_removed_at_once_are_there_or_not(home: House) -> None:
+    row, token = await _entered(home), user(home)
+    place = f"{path_of(row)}/captions/de"
+    texts = [VTT + str(number).encode() for number in range(6)]
+    puts = [home.request("PUT", place, token, data=text) for text in texts]
+    removals = [home.request("DELETE", place, token) for _ in range(3)]
+    await asyncio.gather(*puts[:3], *removals, *puts[3:])
+    told = (await home.get(path_of(row), token)).data
+    served = [(await home.get(each["url"])).body for each in told["captions"]]
+    assert all(body in texts for body in served)
+    store = home.services.depots.store("local")
+    assert len([entry async for entry in store.list(f"media/{row.id}/")]) == len(served)
 
 
 # --- many at once, the trash ----------------------------------------------------------------------

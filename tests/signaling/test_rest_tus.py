@@ -88,7 +88,7 @@ class Client:
 
 def spooled(house: House) -> list[str]:
     folder = house.services.settings.data_dir / "journals/.uploads"
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    return sorted({path.stem for path in folder.iterdir()}) if folder.exists() else []
 
 
 # --- the protocol ---------------------------------------------------------------------------------

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recorder.uploads.limits import ROOM_SHARE
 from signaling.auth import VideoGrants
 from tests.rig.waiting import until
 from tests.signaling.uploading import (
@@ -124,12 +126,13 @@ async def test_sending_more_parts_than_were_agreed_on(here: Uploader) -> None:
     await give_up(here, begun)
 
 
-async def test_naming_parts_twice_or_with_other_etags(here: Uploader) -> None:
+async def test_naming_parts_twice_or_with_other_etags_or_that_there_are_not(here: Uploader) -> None:
     begun = await here.initiate(len(LARGE))
     first, second = await here.send_parts(begun, LARGE)
     forged = {**second, "etag": first["etag"]}
-    refused = await here.complete(begun, [first, forged])
-    assert (refused.status, refused.code) == (400, "bad_parts")
+    for parts in ([first, forged], [first, second, first], [first, second, {"partNumber": 3}]):
+        refused = await here.complete(begun, parts)
+        assert (refused.status, refused.code) == (400, "bad_parts")
     assert (await here.complete(begun, [first, second])).status == 200
 
 
@@ -246,7 +249,7 @@ async def test_a_form_whose_session_ends_while_it_comes(here: Uploader) -> None:
     posting = asyncio.create_task(post())
     await half_sent.wait()
     arriving = Path(here.home.services.settings.recordings_dir) / ".incoming"
-    await until(lambda: any(arriving.iterdir()), within=5, what="the file begins to come")
+    await until(lambda: any(arriving.iterdir()), within=20, what="the file begins to come")
     await here.call("DELETE", f"/{begun['sessionKey']}")
     go_on.set()
     assert await posting == 410
@@ -307,6 +310,9 @@ async def test_no_token_a_token_without_identity_and_no_session(here: Uploader) 
     server = here.home.services.authority.mint(None, VideoGrants(), HOUR)
     answer = await here.home.post(f"{UPLOADS}/initiate", server, json=body)
     assert (answer.status, answer.code) == (403, "identity_needed")
+    for method, path in (("POST", "parts"), ("POST", "complete"), ("PUT", "progress/UP_nobody")):
+        answer = await here.home.request(method, f"{UPLOADS}/{path}", None, data=b"{")
+        assert (answer.status, answer.code) == (401, "token_missing"), path
     for key in ("UP_nobody", "..%2f..", "%00"):
         answer = await here.call("GET", f"/progress/{key}")
         assert answer.status in (400, 404)
@@ -374,3 +380,28 @@ async def test_sending_one_file_twice_at_once(servers: Servers, tmp_path: Path) 
         assert set(statuses) <= {204, 409}
         media = (await uploader.complete(begun)).data
         assert await uploader.content(media["storageKey"]) == content
+
+
+async def test_as_many_guests_as_somebody_makes_up(servers: Servers, tmp_path: Path) -> None:
+    """Whoever holds an invite is a new guest with every click, and each has a limit of their own."""
+    async with uploading(servers, tmp_path, max_concurrent_uploads="1") as uploader:
+        for number in range(ROOM_SHARE):
+            assert (
+                await uploader.somebody_else(f"guest-{number}").try_to_initiate(9)
+            ).status == 200
+        one_more = uploader.somebody_else("one more")
+        refused = await one_more.try_to_initiate(9)
+        assert (refused.status, refused.code) == (429, "too_many_uploads")
+        assert refused.details == {"limit": ROOM_SHARE, "room": "elsewhere"}
+        headers = {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": "9",
+            "Upload-Metadata": "filename YS5tcDQ=",  # a.mp4
+        }
+        by_tus = await uploader.home.request(
+            "POST", "/api/v1/media/tus", one_more.token, headers=headers
+        )
+        assert by_tus.status == 429
+        assert (await uploader.try_to_initiate(9)).status == 200  # in another room
+        host = replace(uploader, token=uploader.home.host("elsewhere"))
+        assert (await host.try_to_initiate(9)).status == 200

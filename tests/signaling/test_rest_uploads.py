@@ -151,6 +151,8 @@ async def test_what_is_too_large_is_refused_with_the_limit(here: Uploader) -> No
     assert (refused.status, refused.code) == (413, "file_too_large")
     assert refused.details["limitBytes"] == 20 << 20
     assert str(20 << 20) in refused.json["error"]["message"]
+    for size in (5 << 41, 10**30):  # more than any store takes
+        assert (await here.try_to_initiate(size)).code == "file_too_large"
     assert (await here.try_to_initiate(20 << 20)).status == 200
 
 
@@ -345,6 +347,14 @@ async def test_a_client_that_hangs_up_while_it_is_finished_finds_it_done(here: U
     assert len(here.shelf.asked) == 1
 
 
+async def test_giving_an_upload_up_several_times_at_once_is_giving_it_up(here: Uploader) -> None:
+    begun = await here.sent(SMALL)
+    path = f"/{begun['sessionKey']}"
+    answers = await asyncio.gather(*(here.call("DELETE", path) for _ in range(4)))
+    assert [answer.data["status"] for answer in answers] == ["aborted"] * 4
+    await here.nothing_is_left()
+
+
 async def test_a_library_that_cannot_look_now_is_asked_again(here: Uploader) -> None:
     begun = await here.sent(SMALL)
     here.shelf.down = JobPostponed("no room for another process")
@@ -357,9 +367,12 @@ async def test_a_library_that_cannot_look_now_is_asked_again(here: Uploader) -> 
 
 async def test_a_session_that_has_expired_is_over(here: Uploader) -> None:
     form, parts = await here.sent(SMALL), await here.initiate(len(LARGE))
+    look = here.home.services.uploads.look
     for begun in (form, parts):
         await expired(here, begun)
-    assert await here.home.services.uploads.look() == 2
+    assert await look() == 1, "a form's bytes are a sign of life"
+    await expired(here, form)
+    assert await look() == 1
     await here.nothing_is_left()
     for begun in (form, parts):
         over = await here.complete(begun)

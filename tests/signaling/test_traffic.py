@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from signaling.traffic import Traffic, month_of
-from storage.catalog import Catalog, TrafficRow, migrate
+from storage.catalog import Catalog, TrafficRow
 from storage.errors import CatalogUnavailable
+from tests.storage.catalogs import migrated
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Meter:
 @pytest.fixture
 async def meter(tmp_path: Path) -> AsyncIterator[Meter]:
     url = f"sqlite:///{tmp_path / 'catalog.db'}"
-    await migrate(url)
+    await migrated(url)
     catalog = await Catalog.open(url)
     yield Meter(catalog)
     await catalog.close()
