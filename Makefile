@@ -31,10 +31,13 @@ run: $(RUNTIME) $(WEB_ROOT) ## install, build and start the server on http://loc
 
 # Tests with real calls in real time mostly wait, but not beside tests that want all they can get.
 QUIET := tests/e2e tests/interop tests/media tests/rig/test_rig.py
+# Files in the order that tests/conftest.py gives them, not the longest list of tests first.
+PYTEST := $(BIN)/python -m pytest -m "not long" --dist loadfile --no-loadscope-reorder
+unexport PYTHONDONTWRITEBYTECODE  # or each worker and each server compiles everything anew
 
 test: system-packages $(DEV) $(WEB_ROOT) ## install whatever is missing, then run all tests but the long ones
-	$(BIN)/python -m pytest -m "not long" -n 3 --dist loadfile $(QUIET:%=--ignore=%)
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(QUIET)
+	$(PYTEST) -n 3 $(QUIET:%=--ignore=%)
+	$(PYTEST) -n 3 $(QUIET)
 	$(NPM) run --silent test
 
 test-long: system-packages $(DEV) $(WEB_ROOT) ## the tests that take minutes

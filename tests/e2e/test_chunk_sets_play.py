@@ -137,7 +137,7 @@ async def recorded(
             except Refused:
                 return False
 
-        await until(has_call, within=5, what="the call is known")
+        await until(has_call, within=20, what="the call is known")
         begun = await rest.post(f"/api/v1/rooms/{ROOM}/recording/start", {"mode": "client"})
         recording = begun["recordingId"]
         for name, content in chunks.items():

@@ -36,7 +36,7 @@ async def present(server: MediaserverProcess, identity: str) -> AsyncIterator[No
         await who.room.connect(server.ws_url, participant_token(ROOM, identity))
     try:
         async with Rest(server.base_url, server_token()) as rest:
-            await until(lambda: _has_call(rest), within=5, what="the call is known")
+            await until(lambda: _has_call(rest), within=20, what="the call is known")
         yield
     finally:
         async with asyncio.timeout(10):

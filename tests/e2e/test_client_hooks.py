@@ -82,7 +82,7 @@ async def running_call(rest: Rest, room: str) -> str:
             return str((await rest.get(f"/api/v1/rooms/{room}/call"))["callId"])
         return None
 
-    return str(await until(look, within=5, what="the call has begun"))
+    return str(await until(look, within=20, what="the call has begun"))
 
 
 async def said(page: Page, hook: str) -> dict[str, Any]:

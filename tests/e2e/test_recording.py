@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.usefixtures("server_unharmed"),
 ]
 
-SECONDS = 20
+SECONDS = 12
 Server = MediaserverProcess
 
 

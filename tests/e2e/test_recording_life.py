@@ -69,7 +69,7 @@ async def test_everybody_in_the_room_hears_what_becomes_of_it(
             track = await bob.subscribed("ann", AUDIO)
             await hears(track, 440)
             recording = await rest.start_recording(room)
-            await until(lambda: bob.room.is_recording, within=5, what="the room says so")
+            await until(lambda: bob.room.is_recording, within=20, what="the room says so")
             await rest.stop_recording(room)
         for who in (ann, bob):
             await who.heard("data_received", lambda data: b'"recorded"' in data.data)
@@ -230,6 +230,6 @@ async def test_a_second_sigterm_ends_it_at_once(tmp_path_factory: pytest.TempPat
         os.kill(server.pid, signal.SIGTERM)
         await until(lambda: f"s left: {recording}" in server.text(), within=20, what="it says so")
         os.kill(server.pid, signal.SIGTERM)
-        await until(lambda: not server.alive, within=5, what="the server has ended")
+        await until(lambda: not server.alive, within=20, what="the server has ended")
     await server.kill9()
     server.assert_unharmed()

@@ -217,6 +217,6 @@ async def test_the_camera_is_sent_at_full_size_from_the_start(
 
         seen: list[object] = []
         try:
-            await until(full_size, within=5, every=0.2, what="1280 pixels")
+            await until(full_size, within=20, every=0.2, what="1280 pixels")
         except AssertionError as late:
             raise AssertionError(f"{late}: {seen[-1]}") from None

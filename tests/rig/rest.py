@@ -81,15 +81,15 @@ class Rest:
         """Start, and wait until the server says that media is on disk. Returns the id."""
         started = await self.post(f"/api/v1/rooms/{room}/recording/start", {"mode": "tracks"})
         recording = str(started["recordingId"])
-        await self.recording_in(recording, {"recording"}, within=10)
+        await self.recording_in(recording, {"recording"}, within=30)
         return recording
 
-    async def stop_recording(self, room: str, *, within: float = 30) -> dict[str, Any]:
+    async def stop_recording(self, room: str, *, within: float = 60) -> dict[str, Any]:
         """Stop, and wait for the end of the work. Returns the recording, which is `recorded`."""
         stopped = await self.post(f"/api/v1/rooms/{room}/recording/stop")
         return await self.recorded(stopped["recordingId"], within=within)
 
-    async def recorded(self, recording: str, *, within: float = 30) -> dict[str, Any]:
+    async def recorded(self, recording: str, *, within: float = 60) -> dict[str, Any]:
         found = await self.recording_in(recording, FINAL, within=within)
         assert found["status"] == "recorded", found
         return found

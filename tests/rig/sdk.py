@@ -76,7 +76,7 @@ class Participant:
         name: str,
         matches: Callable[..., bool] = lambda *_arguments: True,
         *,
-        within: float = 5,
+        within: float = 15,
     ) -> tuple[Any, ...]:
         """Arguments of the first event `name` that matches, past or to come."""
         try:
@@ -93,7 +93,7 @@ class Participant:
                 f"heard: {[event.name for event in self.events]}"
             ) from None
 
-    async def subscribed(self, identity: str, kind: int, *, within: float = 5) -> rtc.Track:
+    async def subscribed(self, identity: str, kind: int, *, within: float = 15) -> rtc.Track:
         """The first track of this kind from `identity`, once it is subscribed."""
         track, _publication, _participant = await self.heard(
             "track_subscribed",
@@ -155,7 +155,7 @@ async def tone(who: Participant, hertz: float) -> AsyncIterator[rtc.LocalTrackPu
     await source.aclose()
 
 
-async def hears(track: rtc.Track, hertz: float, *, within: float = 8) -> None:
+async def hears(track: rtc.Track, hertz: float, *, within: float = 20) -> None:
     """Wait until half a second of `track` is this tone and hardly anything else."""
     stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1)
     heard = np.zeros(0, np.int16)

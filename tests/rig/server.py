@@ -162,7 +162,7 @@ class MediaserverProcess:
             ) from None
         try:
             await until(
-                lambda: not members(process.pid), within=5, what="no process is left behind"
+                lambda: not members(process.pid), within=20, what="no process is left behind"
             )
         finally:
             await self.kill9()
@@ -179,7 +179,7 @@ class MediaserverProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(stray, signal.SIGKILL)
         await process.wait()
-        await until(lambda: not members(process.pid), within=5, what="the killed tree is gone")
+        await until(lambda: not members(process.pid), within=20, what="the killed tree is gone")
         if self._reader is not None:
             await self._reader
 

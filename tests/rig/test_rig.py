@@ -55,13 +55,13 @@ async def test_a_session_s_processes_are_all_found() -> None:
         sys.executable, "-c", script, start_new_session=True
     )
     try:
-        await until(lambda: len(members(process.pid)) == 2, within=5, what="parent and child")
+        await until(lambda: len(members(process.pid)) == 2, within=20, what="parent and child")
     finally:
         for pid in members(process.pid):
             with_signal = await asyncio.create_subprocess_exec("kill", "-9", str(pid))
             await with_signal.wait()
         await process.wait()
-    await until(lambda: not members(process.pid), within=5, what="both are gone")
+    await until(lambda: not members(process.pid), within=20, what="both are gone")
 
 
 def test_garbage_is_the_same_for_the_same_seed_and_of_every_shape() -> None:
