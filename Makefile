@@ -37,7 +37,7 @@ unexport PYTHONDONTWRITEBYTECODE  # or each worker and each server compiles ever
 
 test: system-packages $(DEV) $(WEB_ROOT) ## install whatever is missing, then run all tests but the long ones
 	$(PYTEST) -n 3 $(QUIET:%=--ignore=%)
-	$(PYTEST) -n 3 $(QUIET)
+	$(PYTEST) -n 2 $(QUIET)
 	$(NPM) run --silent test
 
 test-long: system-packages $(DEV) $(WEB_ROOT) ## the tests that take minutes
