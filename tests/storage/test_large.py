@@ -70,7 +70,7 @@ async def in_a_process(kind: str, place: dict[str, Any], path: Path, *steps: str
     return said
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)  # the emulator of GCS is slow
 @pytest.mark.parametrize("kind", ["local", "s3", "b2", "gcs", "vercel"])
 @pytest.mark.parametrize("step", ["put_file", "put_stream"])
 async def test_a_gibibyte_takes_little_memory(
