@@ -36,7 +36,7 @@ from recorder.uploads.finishing import Admission
 from recorder.uploads.service import Uploads
 from recorder.uploads.spool import SPOOL, Spool
 from recorder.uploads.tus import TusUploads
-from signaling.addresses import own_addresses
+from signaling.addresses import media_host, own_addresses
 from signaling.auth import TokenAuthority
 from signaling.automatic import AutomaticRecording
 from signaling.calls import CallLog
@@ -228,10 +228,11 @@ async def _open_depots(settings: Settings) -> Depots:
 
 
 async def _start_media(settings: Settings) -> MediaWorkers:
+    public_ips = list(settings.public_ip) or own_addresses()
     media = MediaWorkers(
-        host=settings.host,
+        host=media_host(settings.host, public_ips),
         udp_port=settings.rtc_udp_port,
-        public_ips=list(settings.public_ip) or own_addresses(),
+        public_ips=public_ips,
         log_level=settings.log_level.upper(),
     )
     try:

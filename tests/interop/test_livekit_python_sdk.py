@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,18 @@ async def test_connection_states_of_joining_and_leaving(server: Server, room: st
     changes = [e.arguments[0] for e in alice.events if e.name == "connection_state_changed"]
     assert changes[-1] == states.CONN_DISCONNECTED
     assert not alice.names("reconnecting")
+
+
+async def test_answers_come_from_the_address_that_was_asked(tmp_path: Path) -> None:
+    """HTTP listens on every address, and the one for media is not what the system would answer from."""
+    settings = {"MEDIASERVER_HOST": "0.0.0.0", "MEDIASERVER_PUBLIC_IP": "127.0.0.1"}
+    async with (
+        MediaserverProcess(tmp_path / "data", settings) as server,
+        joined(server, "r", "ann") as ann,
+        joined(server, "r", "bob") as bob,
+        tone(ann, 440),
+    ):
+        await hears(await bob.subscribed("ann", AUDIO), 440)
 
 
 async def test_others_hear_of_a_join_and_a_leave(server: Server, room: str) -> None:
