@@ -172,7 +172,7 @@ class SetOnDisk:
     def folder_of(self, part: int, sequence: int) -> Path:
         """Where a chunk belongs, as a folder that a power cut can't take. Raises as `translated`."""
         shard = sequence // CHUNKS_PER_FOLDER
-        folder = shard_folder(self.root, self.set_id, part, shard)
+        folder = self.path_of(part, sequence).parent
         with self.making, translated(self.root):
             shards = self.parts.setdefault(part, PartOnDisk()).shards
             if not shards.has(shard):

@@ -146,7 +146,8 @@ class PartMaker:
             lacks_end=bool(part.missing) and part.missing[-1][0] > part.chunks.runs[-1].last,
             header=header,
         )
-        made = make(on_bytes)
+        # what no sound can confirm is not looked for
+        made = make(on_bytes, pauses=None if self._heard_by_server(part) else NO_PAUSES)
         if made.pauses.found and made.pauses != (heard := self._pauses_heard(part, made)):
             made = make(lambda _: None, pauses=heard)
         part.made, part.digest, part.problem = made, made.digest, made.problem
@@ -213,9 +214,11 @@ class PartMaker:
 
     def _references(self, part: Part, made: AssembledPart) -> Sequence[Reference]:
         sounds = any(ledger.kind == "audio" for ledger in made.ledgers)
-        return (
-            self._spec.references if sounds and self._spec.source(part.number) == "camera" else ()
-        )
+        return self._spec.references if sounds and self._heard_by_server(part) else ()
+
+    def _heard_by_server(self, part: Part) -> bool:
+        """May what the server recorded have the same sound?"""
+        return bool(self._spec.references) and self._spec.source(part.number) == "camera"
 
 
 def _stretches(made: AssembledPart) -> list[Stretch]:

@@ -1,10 +1,10 @@
-import { type RemoteParticipant, type Room, RoomEvent } from "livekit-client";
+import { type Room, RoomEvent } from "livekit-client";
 import { useCallback, useEffect, useState } from "react";
 import { listRecordings } from "../api";
 import { isActive } from "../recordings/model";
 import { session, usePolling } from "../state";
 import { useRecordingFlag } from "./hooks";
-import { RECORDING_TOPIC, readRecordingMessage } from "./recordingNews";
+import { onRecordingMessage } from "./recordingMessages";
 
 /** The recording that runs in a room, as far as a browser that records itself has to know it. */
 export interface CurrentRecording {
@@ -58,23 +58,15 @@ export function useCurrentRecording(
 function useBegun(room: Room): string | null {
   const [begun, setBegun] = useState<string | null>(null);
   useEffect(() => {
-    const hear = (
-      payload: Uint8Array,
-      sender: RemoteParticipant | undefined,
-      _kind: unknown,
-      topic?: string,
-    ) => {
-      // only the server has no name: nobody in the room can make others record
-      if (topic !== RECORDING_TOPIC || sender !== undefined) return;
-      const said = readRecordingMessage(payload);
-      if (said === null) return;
+    const deafen = onRecordingMessage(room, (said) => {
       if (said.status === "starting" || said.status === "recording") setBegun(said.recordingId);
       else setBegun((id) => (id === said.recordingId ? null : id));
-    };
+    });
     const forget = () => setBegun(null);
-    room.on(RoomEvent.DataReceived, hear).on(RoomEvent.Disconnected, forget);
+    room.on(RoomEvent.Disconnected, forget);
     return () => {
-      room.off(RoomEvent.DataReceived, hear).off(RoomEvent.Disconnected, forget);
+      deafen();
+      room.off(RoomEvent.Disconnected, forget);
     };
   }, [room]);
   return begun;

@@ -1,18 +1,11 @@
-import { type RemoteParticipant, type Room, RoomEvent } from "livekit-client";
+import type { Room } from "livekit-client";
 import { useEffect, useRef } from "react";
 import { recordingProgress } from "../api";
 import type { Explained } from "../explain";
 import { session } from "../state";
 import { useRecordingFlag } from "./hooks";
-import {
-  mayBeNews,
-  noticeOf,
-  RECORDING_TOPIC,
-  type RecordingMessage,
-  readRecordingMessage,
-  STARTED,
-  STOPPED,
-} from "./recordingNews";
+import { onRecordingMessage } from "./recordingMessages";
+import { mayBeNews, noticeOf, type RecordingMessage, STARTED, STOPPED } from "./recordingNews";
 
 /** Says when a recording starts, stops and fails, but takes a lost connection for neither. */
 export function useRecordingNews(
@@ -29,26 +22,14 @@ export function useRecordingNews(
   }, [flag, connected, add]);
 
   useEffect(() => {
-    const hear = (
-      payload: Uint8Array,
-      sender: RemoteParticipant | undefined,
-      _kind: unknown,
-      topic?: string,
-    ) => {
-      // only the server has no name: nobody in the room can make others believe this
-      if (topic !== RECORDING_TOPIC || sender !== undefined) return;
-      const message = readRecordingMessage(payload);
-      if (message !== null && mayBeNews(message)) void tell(message);
-    };
     const tell = async (message: RecordingMessage) => {
       const token = session.tokenFor(room.name) ?? "";
       const fate = await recordingProgress(token, message.recordingId).catch(() => message);
       const notice = noticeOf({ ...fate, status: message.status });
       if (notice !== null) add(notice.tone, notice.what);
     };
-    room.on(RoomEvent.DataReceived, hear);
-    return () => {
-      room.off(RoomEvent.DataReceived, hear);
-    };
+    return onRecordingMessage(room, (message) => {
+      if (mayBeNews(message)) void tell(message);
+    });
   }, [room, add]);
 }

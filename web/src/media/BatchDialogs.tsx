@@ -1,10 +1,9 @@
 import { type SubmitEvent, useState } from "react";
-import { Check } from "../ui/Check";
 import { Dialog } from "../ui/Dialog";
 import { textOf } from "../ui/form";
 import type { MediaFile } from "./api";
 import { renditionsToMake, tagsFrom } from "./model";
-import { renditionName } from "./words";
+import { VersionChoices } from "./VersionChoices";
 
 interface TagDialogProps {
   count: number;
@@ -58,18 +57,7 @@ export function VersionsDialog({ files, onMake, onClose }: VersionsDialogProps) 
         }}
       >
         {offered.length === 0 && <p>All of these files have every version already.</p>}
-        <div className="version-choices" role="group" aria-label="Versions to make">
-          {offered.map((name) => (
-            <Check
-              key={name}
-              text={renditionName(name)}
-              checked={wanted.includes(name)}
-              onChange={(on) =>
-                setWanted(on ? [...wanted, name] : wanted.filter((one) => one !== name))
-              }
-            />
-          ))}
-        </div>
+        <VersionChoices offered={offered} wanted={wanted} onWant={setWanted} />
         <Actions text="Make" disabled={wanted.length === 0} onClose={onClose} />
       </form>
     </Dialog>

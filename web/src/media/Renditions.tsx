@@ -1,11 +1,11 @@
 import { useState } from "react";
 import { downloadUrl } from "../api";
 import { fileSize } from "../format";
-import { Check } from "../ui/Check";
 import { Icon } from "../ui/Icon";
 import { makeRenditions, removeRendition, type Rendition } from "./api";
 import type { FileProps } from "./MediaPage";
 import { isMade, isMaking, renditionsToMake } from "./model";
+import { VersionChoices } from "./VersionChoices";
 import { renditionName } from "./words";
 
 /** Smaller versions, and the stream whose quality follows the viewer's connection. */
@@ -36,18 +36,7 @@ export function Renditions({ file, act }: FileProps) {
       )}
       {offered.length > 0 && (
         <>
-          <div className="version-choices" role="group" aria-label="Versions to make">
-            {offered.map((name) => (
-              <Check
-                key={name}
-                text={renditionName(name)}
-                checked={wanted.includes(name)}
-                onChange={(on) =>
-                  setWanted(on ? [...wanted, name] : wanted.filter((one) => one !== name))
-                }
-              />
-            ))}
-          </div>
+          <VersionChoices offered={offered} wanted={wanted} onWant={setWanted} />
           <button
             type="button"
             className="button"
